@@ -71,6 +71,7 @@ func (r *Reader) Read(line []byte, ev *Event) error {
 			return r.fault.err()
 		}
 		if r.seen&notEnvelope == 0 && ev.envelopeFits() {
+			ev.AsIs = true
 			return nil
 		}
 		if r.mode == EventsOnly {
@@ -93,6 +94,7 @@ func (r *Reader) Read(line []byte, ev *Event) error {
 			r.top(r.env, line, i)
 			if ev.envelopeFits() {
 				r.wasEvent = true
+				ev.AsIs = true
 				return nil
 			}
 			ev.clear()
@@ -101,6 +103,8 @@ func (r *Reader) Read(line []byte, ev *Event) error {
 	}
 	ev.Bare = true
 	ev.value = Value{Kind: Object, B: line[i:end]}
+	// A bare value may have value among its members (-i value takes any).
+	ev.AsIs = r.seen&hasValue == 0 || Classify(ev.value) == IsBare
 	return nil
 }
 
@@ -112,7 +116,7 @@ func (r *Reader) readScalar(line []byte, i int) error {
 	if r.mode == EventsOnly {
 		return Bad("not an event")
 	}
-	r.ev.Bare = true
+	r.ev.Bare, r.ev.AsIs = true, true
 	r.ev.value = RawValue(line[i:end])
 	return nil
 }
@@ -263,6 +267,7 @@ func memberOf(name string) (member, flags) {
 }
 
 func (ev *Event) setMember(m member, v Value) {
+	ev.enveloped = true
 	switch m {
 	case mLog:
 		ev.Log = v
@@ -321,14 +326,17 @@ type node struct {
 
 // edge leads from behind a value to the next one.
 type edge struct {
-	text string // from the value's end up to the next value, quotes included
-	to   *node  // nil: the text ends the object
+	// The first eight bytes of text, as a little-endian word, and which bits
+	// of the word text has: most texts that do not fit differ there.
+	head, mask uint64
+	text       string // from the value's end up to the next value, quotes included
+	to         *node  // nil: the text ends the object
 }
 
 // Limits of what is remembered. They bound memory; beyond them everything
 // still works, only slower.
 const (
-	maxEdges    = 8    // per node
+	maxEdges    = 24   // per node
 	maxEdgeText = 200  // bytes
 	maxNodes    = 2000 // per Reader
 	maxShapes   = 4    // depth of objects that have a shape without being asked for
@@ -386,14 +394,19 @@ func (r *Reader) object(s *shape, b []byte, i int) int {
 	var seen flags
 next:
 	for {
-		rest := b[i:]
+		head := word(b, i)
 		for k := range n.edges {
 			e := &n.edges[k]
-			if len(rest) >= len(e.text) && string(rest[:len(e.text)]) == e.text {
-				i += len(e.text)
-				n = e.to
-				goto found
+			if head&e.mask != e.head {
+				continue
 			}
+			end := i + len(e.text)
+			if len(e.text) > 8 && (end > len(b) || string(b[i+8:end]) != e.text[8:]) {
+				continue
+			}
+			i = end
+			n = e.to
+			goto found
 		}
 		n, i = r.learn(s, n, b, i)
 	found:
@@ -576,6 +589,23 @@ func (r *Reader) learn(s *shape, n *node, b []byte, i int) (*node, int) {
 
 func (r *Reader) remember(n *node, text []byte, to *node) {
 	if len(n.edges) < maxEdges && len(text) <= maxEdgeText && r.nodes < maxNodes {
-		n.edges = append(n.edges, edge{string(text), to})
+		mask := ^uint64(0)
+		if len(text) < 8 {
+			mask = 1<<(8*len(text)) - 1
+		}
+		n.edges = append(n.edges, edge{word(text, 0), mask, string(text), to})
 	}
+}
+
+// word returns the eight bytes at i, with zeros (which no remembered text
+// holds) behind the end of b.
+func word(b []byte, i int) uint64 {
+	if i+8 <= len(b) {
+		return binary.LittleEndian.Uint64(b[i:])
+	}
+	var w uint64
+	for k := len(b) - 1; k >= i; k-- {
+		w = w<<8 | uint64(b[k])
+	}
+	return w
 }

@@ -1,0 +1,203 @@
+package scan
+
+import (
+	"time"
+
+	"logtools/pkg/event"
+	"logtools/pkg/expr"
+	"logtools/pkg/parse"
+	"logtools/pkg/when"
+)
+
+// Query is what every reader does with an event before its own operator sees
+// it, in this order: -t, -k, -S/-U, -w. It is fixed once the run begins and
+// shared by all workers.
+type Query struct {
+	// Fields collects the members that all programs of the run read. The
+	// operator's programs add theirs before Run.
+	Fields event.Fields
+	// Time, Key and Where are the programs of -t, -k and -w; nil if not given.
+	Time, Key, Where *expr.Program
+	// Since is inclusive, Until exclusive; nil if not given.
+	Since, Until *when.Time
+	// NeedTime: the operator's programs read $time.
+	NeedTime bool
+	// Zone holds for times without one; nil is UTC.
+	Zone *time.Location
+
+	timeSlots []int
+}
+
+// guessed are the members in which an event's time is looked for if it has
+// none of its own.
+var guessed = []string{"time", "timestamp", "ts", "@timestamp"}
+
+// needsTime says whether the time of each event must be known, and prepares
+// for finding it. It is called once, before the workers start.
+func (q *Query) prepare() {
+	for _, p := range []*expr.Program{q.Time, q.Key, q.Where} {
+		if p != nil && p.UsesTime() {
+			q.NeedTime = true
+		}
+	}
+	if q.Since != nil || q.Until != nil {
+		q.NeedTime = true
+	}
+	if q.NeedTime && q.Time == nil {
+		for _, name := range guessed {
+			q.timeSlots = append(q.timeSlots, q.Fields.Add(name))
+		}
+	}
+}
+
+// Item is one event that passed the Query's filters.
+type Item struct {
+	*event.Event
+	// Changed: -t or -k changed the event, so that its line no longer is what
+	// it is written as.
+	Changed bool
+	// OwnTime: Event.Time is the event's own, to be written out, and not one
+	// that was found in its value for the programs to use.
+	OwnTime bool
+	// Seq orders all events of the input.
+	Seq uint64
+}
+
+// stage is a Query at work for one worker.
+type stage struct {
+	q      *Query
+	runner *expr.Runner
+	item   Item
+	at     when.Time // the event's time, if hasTime
+	has    bool
+	buf    []byte
+}
+
+var errNoTime = &event.BadError{Reason: "no time"}
+
+// IsNoTime says whether a bad line's reason is that its event has no time where
+// one is needed.
+func IsNoTime(err error) bool { return err == error(errNoTime) }
+
+// apply runs the query on an event that was just parsed by p.
+func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
+	q := s.q
+	s.runner.Reset()
+	s.buf = s.buf[:0]
+	s.item.Changed, s.item.OwnTime, s.has = false, false, false
+	if ev.Time.Kind != event.Missing {
+		s.item.OwnTime = true
+		if s.at, s.has = when.Parse(ev.Time.B, nil); !s.has {
+			return false, event.Bad("time %s is not RFC 3339", clip(ev.Time.AppendJSON(nil)))
+		}
+		if b := ev.Time.B; b[len(b)-1] != 'Z' || b[10] != 'T' {
+			s.setTime(ev)
+		}
+	}
+	if q.NeedTime || q.Time != nil {
+		if err := s.findTime(ev, p); err != nil {
+			return false, err
+		}
+	}
+	if q.Key != nil {
+		k, err := q.Key.One(s.runner, ev)
+		if err != nil {
+			return false, &event.BadError{Reason: "key: " + err.Error()}
+		}
+		if k.Kind == event.Null {
+			k = event.Value{}
+		}
+		ev.SetKey(k)
+		s.item.Changed = true
+	}
+	if q.Since != nil || q.Until != nil {
+		if !s.has {
+			return false, errNoTime
+		}
+		if q.Since != nil && s.at.Compare(*q.Since) < 0 || q.Until != nil && s.at.Compare(*q.Until) >= 0 {
+			return false, nil
+		}
+	}
+	if q.Where != nil {
+		return q.Where.Test(s.runner, ev)
+	}
+	return true, nil
+}
+
+// findTime makes ev.Time the event's time in UTC: that of -t, its own, the
+// format's, or a guessed member's.
+func (s *stage) findTime(ev *event.Event, p parse.Parser) error {
+	q := s.q
+	switch {
+	case q.Time != nil:
+		v, err := q.Time.One(s.runner, ev)
+		if err != nil {
+			return &event.BadError{Reason: "time: " + err.Error()}
+		}
+		s.item.Changed = true
+		if v.IsNull() {
+			s.has, s.item.OwnTime = false, false
+			ev.SetTime(event.Value{})
+			return nil
+		}
+		if s.at, s.has = s.timeOf(v); !s.has {
+			return event.Bad("time: %s is not a time", clip(v.AppendJSON(nil)))
+		}
+		s.item.OwnTime = true
+	case s.has:
+		return nil
+	default:
+		if s.at, s.has = p.Time(); s.has {
+			break
+		}
+		for _, slot := range q.timeSlots {
+			if s.at, s.has = s.timeOf(ev.Slots[slot]); s.has {
+				break
+			}
+		}
+	}
+	if s.has {
+		s.setTime(ev)
+	}
+	return nil
+}
+
+// setTime makes s.at the event's time, in UTC.
+func (s *stage) setTime(ev *event.Event) {
+	n := len(s.buf)
+	s.buf = s.at.AppendRFC3339(s.buf)
+	ev.SetTime(event.PlainValue(s.buf[n:len(s.buf):len(s.buf)]))
+}
+
+// timeOf reads RFC 3339 text or a Unix number.
+func (s *stage) timeOf(v event.Value) (when.Time, bool) {
+	switch v.Kind {
+	case event.String:
+		if v.Form == event.JSON {
+			return when.Parse(v.AppendText(nil), s.q.zone())
+		}
+		return when.Parse(v.B, s.q.zone())
+	case event.Number:
+		if v.Form != event.JSON {
+			return when.FromUnix(v.AppendJSON(nil))
+		}
+		return when.FromUnix(v.B)
+	}
+	return when.Time{}, false
+}
+
+// clip shortens a value for a message.
+func clip(b []byte) string {
+	const most = 60
+	if len(b) > most {
+		return string(b[:most]) + "…"
+	}
+	return string(b)
+}
+
+func (q *Query) zone() *time.Location {
+	if q.Zone == nil {
+		return time.UTC
+	}
+	return q.Zone
+}

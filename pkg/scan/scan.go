@@ -1,0 +1,362 @@
+// Package scan is the parallel engine for bounded and live input: blocks of
+// lines go in, an operator sees the events, and what it makes of them comes
+// out in the order of the input.
+//
+// A worker per core takes a block, parses its lines, and runs the whole chain
+// (filters, programs, the operator) on each event while the block is warm in
+// its cache; nothing is handed from core to core but whole blocks. Results are
+// put in order again by their block's number, so output, messages and line
+// numbers are the same however many workers there are. Operators that only
+// count keep a partial state per worker and merge them at the end.
+//
+// Memory: a fixed number of blocks is in flight (two more than workers),
+// whatever the size of the input.
+package scan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"sync"
+
+	"logtools/pkg/event"
+	"logtools/pkg/expr"
+	"logtools/pkg/parse"
+	"logtools/pkg/stream"
+)
+
+// ErrStop is returned by a Sink to end the run early without an error.
+var ErrStop = errors.New("stop")
+
+// Operator is one worker's part of what a command does with events.
+type Operator interface {
+	// Event is called for each event that passed the Query. Everything in it
+	// is valid until Event returns, except that what lies in the block (not
+	// built by a program or a lazy format) is valid until EndBlock. r is the
+	// worker's runner: results of programs are valid until Event returns.
+	// A *event.BadError makes the line a bad line; any other error ends the
+	// run. What was appended to out before an error is taken back.
+	Event(it *Item, r *expr.Runner, out *Result) error
+	// EndBlock is called after the last event of each block, and for every
+	// block, also those without events.
+	EndBlock(out *Result)
+}
+
+// Result is what an operator made of one block.
+type Result struct {
+	// Out is output, and Ends where each event's part of it ends, if the
+	// operator notes it.
+	Out  []byte
+	Ends []int
+	// Seq is the block's number: the blocks of a run are numbered from 0
+	// without gaps.
+	Seq int64
+
+	lines int64
+	bad   []badLine
+}
+
+type badLine struct {
+	line   int64 // in the block, from 0
+	reason error
+	raw    []byte // in the block
+}
+
+// Sink takes the results in the order of the input, in one goroutine.
+type Sink interface {
+	// Block takes a block's result, after the bad lines in it. It must not
+	// keep it. ErrStop ends the run.
+	Block(r *Result) error
+	// Bad takes a bad line: the operand's name, the line's number from 1, the
+	// reason and its bytes. ErrStop ends the run; what the block gave before
+	// that line is still handed to Block (see Options.StopAtBad).
+	Bad(name string, line int64, reason error, raw []byte) error
+	// LongPart takes a piece of a line over the limit, of which Bad is called
+	// (with no bytes) after the last piece.
+	LongPart(p []byte) error
+	// Failed takes the error of one input; the others go on.
+	Failed(name string, err error)
+}
+
+// Options say how to read.
+type Options struct {
+	Format *parse.Format // nil: detect it for each input
+	// MaxLine is only for the message about longer lines.
+	MaxLine int64
+	// StopAtBad: the run ends at the first bad line.
+	StopAtBad bool
+	// Workers is the number of workers; 0 means one per core.
+	Workers int
+}
+
+// Run reads all blocks. newOperator is called once per worker, before reading
+// begins. It returns nil if the input was read to its end or the sink stopped
+// the run.
+func Run(ctx context.Context, o Options, q *Query, in stream.Blocks, newOperator func() Operator, sink Sink) error {
+	n := o.Workers
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	q.prepare()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e := &engine{o: o, q: q, in: in, inputs: make(map[int]*input)}
+	e.moved = sync.NewCond(&e.mu)
+	free := make(chan *job, n+2)
+	done := make(chan *job, n+2)
+	for range n + 2 {
+		free <- &job{}
+	}
+	var wg sync.WaitGroup
+	for range n {
+		w := e.newWorker(newOperator())
+		wg.Go(func() { w.run(ctx, free, done) })
+	}
+	go func() { wg.Wait(); close(done) }()
+
+	c := collector{sink: sink, waiting: make(map[int64]*job), stopAtBad: o.StopAtBad, maxLine: o.MaxLine}
+	var err error
+	for j := range done {
+		if err != nil {
+			continue // let the workers end
+		}
+		if err = c.add(j, free); err != nil {
+			cancel()
+		}
+	}
+	if err == nil {
+		err = e.failure()
+	}
+	if errors.Is(err, ErrStop) {
+		return nil
+	}
+	return err
+}
+
+// job is a block and its result on their way round.
+type job struct {
+	block  stream.Block
+	result Result
+	fatal  error
+}
+
+type engine struct {
+	o  Options
+	q  *Query
+	in stream.Blocks
+
+	mu     sync.Mutex
+	moved  *sync.Cond // an input's format was decided, or its turn passed on
+	inputs map[int]*input
+	err    error
+}
+
+// input is what is known of one operand.
+type input struct {
+	format *parse.Format
+	turn   int64 // the number of the block that may decide, while format is nil
+}
+
+func (e *engine) fail(err error) {
+	e.mu.Lock()
+	if e.err == nil {
+		e.err = err
+	}
+	e.mu.Unlock()
+}
+
+func (e *engine) failure() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
+}
+
+// format returns the format of the block's input, nil if that cannot be told
+// yet (there are only blank lines so far). The first block with a line in it
+// decides; workers that hold later ones wait for that.
+func (e *engine) format(b *stream.Block) *parse.Format {
+	if e.o.Format != nil {
+		return e.o.Format
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if b.First {
+		e.inputs[b.Input] = &input{turn: b.Seq}
+		e.moved.Broadcast()
+	}
+	for e.inputs[b.Input] == nil || e.inputs[b.Input].format == nil && e.inputs[b.Input].turn != b.Seq {
+		e.moved.Wait()
+	}
+	in := e.inputs[b.Input]
+	if in.format == nil {
+		if b.Long || b.Err != nil || len(bytes.TrimSpace(b.Data)) == 0 {
+			in.turn = b.Seq + 1
+		} else {
+			in.format = parse.Detect(b.Data)
+		}
+		e.moved.Broadcast()
+	}
+	return in.format
+}
+
+type worker struct {
+	e       *engine
+	op      Operator
+	stage   stage
+	event   event.Event
+	parsers map[*parse.Format]parse.Parser
+	slots   int
+}
+
+func (e *engine) newWorker(op Operator) *worker {
+	w := &worker{e: e, op: op, parsers: make(map[*parse.Format]parse.Parser), slots: e.q.Fields.Len()}
+	w.stage = stage{q: e.q, runner: expr.NewRunner()}
+	w.stage.item.Event = &w.event
+	return w
+}
+
+func (w *worker) run(ctx context.Context, free <-chan *job, done chan<- *job) {
+	for {
+		var j *job
+		select {
+		case j = <-free:
+		case <-ctx.Done():
+			w.e.fail(ctx.Err())
+			return
+		}
+		err := w.e.in.Next(ctx, &j.block)
+		if err != nil {
+			if err != io.EOF {
+				w.e.fail(err)
+			}
+			return
+		}
+		w.block(j)
+		done <- j // has room for all jobs there are
+	}
+}
+
+// block runs the chain on every line of a block.
+func (w *worker) block(j *job) {
+	b, out := &j.block, &j.result
+	out.Out, out.Ends, out.bad = out.Out[:0], out.Ends[:0], out.bad[:0]
+	out.lines, out.Seq, j.fatal = 0, b.Seq, nil
+	defer w.op.EndBlock(out)
+	format := w.e.format(b)
+	if b.Long || b.Err != nil || len(b.Data) == 0 {
+		return
+	}
+	if format == nil {
+		out.lines = int64(bytes.Count(b.Data, []byte{'\n'}))
+		return
+	}
+	p := w.parsers[format]
+	if p == nil {
+		p = format.New(parse.Options{Fields: &w.e.q.Fields, Zone: w.e.q.zone()})
+		w.parsers[format] = p
+	}
+	p.Block(event.Inspect(b.Data))
+	ev := &w.event
+	base := uint64(b.Seq) << 32
+	for data := b.Data; len(data) > 0; out.lines++ {
+		line := data
+		if k := bytes.IndexByte(data, '\n'); k >= 0 {
+			line, data = data[:k], data[k+1:]
+		} else {
+			data = nil
+		}
+		if blank(line) {
+			continue
+		}
+		ev.Reset(w.slots)
+		err := p.Parse(line, ev)
+		if err == nil {
+			var pass bool
+			if pass, err = w.stage.apply(ev, p); pass && err == nil {
+				w.stage.item.Seq = base | uint64(out.lines)
+				n, ends := len(out.Out), len(out.Ends)
+				if err = w.op.Event(&w.stage.item, w.stage.runner, out); err != nil {
+					out.Out, out.Ends = out.Out[:n], out.Ends[:ends]
+				}
+			}
+		}
+		if err != nil {
+			if _, ok := err.(*event.BadError); !ok {
+				j.fatal = err
+				break
+			}
+			out.bad = append(out.bad, badLine{out.lines, err, line})
+			if w.e.o.StopAtBad {
+				break
+			}
+		}
+	}
+}
+
+// blank lines are skipped everywhere.
+func blank(line []byte) bool {
+	return len(line) == 0 || line[0] <= ' ' && len(bytes.TrimSpace(line)) == 0
+}
+
+// collector puts results in order.
+type collector struct {
+	sink      Sink
+	stopAtBad bool
+	maxLine   int64
+	waiting   map[int64]*job
+	next      int64 // number of the block that comes next
+	lines     int64 // lines of the current input so far
+}
+
+func (c *collector) add(j *job, free chan<- *job) error {
+	c.waiting[j.block.Seq] = j
+	for {
+		j := c.waiting[c.next]
+		if j == nil {
+			return nil
+		}
+		delete(c.waiting, c.next)
+		c.next++
+		if err := c.deliver(j); err != nil {
+			return err
+		}
+		free <- j
+	}
+}
+
+func (c *collector) deliver(j *job) error {
+	b, r := &j.block, &j.result
+	if b.First {
+		c.lines = 0
+	}
+	if b.Err != nil {
+		c.sink.Failed(b.Name, b.Err)
+		return nil
+	}
+	if b.Long {
+		if err := c.sink.LongPart(b.Data); err != nil {
+			return err
+		}
+		if !b.LongEnd {
+			return nil
+		}
+		c.lines++
+		return c.sink.Bad(b.Name, c.lines, event.Bad("line is longer than %d bytes", c.maxLine), nil)
+	}
+	var stop error
+	for _, bad := range r.bad {
+		if stop = c.sink.Bad(b.Name, c.lines+bad.line+1, bad.reason, bad.raw); stop != nil {
+			break
+		}
+	}
+	c.lines += r.lines
+	if err := c.sink.Block(r); err != nil {
+		return err
+	}
+	if stop != nil {
+		return stop
+	}
+	return j.fatal
+}
