@@ -180,6 +180,9 @@ func (e *engine) format(b *stream.Block) *parse.Format {
 	if e.o.Format != nil {
 		return e.o.Format
 	}
+	if b.Err != nil {
+		return nil // the last block of its input, perhaps the only one
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if b.First {
@@ -191,7 +194,7 @@ func (e *engine) format(b *stream.Block) *parse.Format {
 	}
 	in := e.inputs[b.Input]
 	if in.format == nil {
-		if b.Long || b.Err != nil || len(bytes.TrimSpace(b.Data)) == 0 {
+		if b.Long || len(bytes.TrimSpace(b.Data)) == 0 {
 			in.turn = b.Seq + 1
 		} else {
 			in.format = parse.Detect(b.Data)

@@ -230,7 +230,7 @@ func TestInputErrorsAndLongLines(t *testing.T) {
 		{Long: true, Name: "a", Data: []byte("xx")},
 		{Long: true, LongEnd: true, Name: "a", Data: []byte("yy")},
 		{Name: "a", Data: []byte("3\nbad\n")},
-		{Input: 1, Name: "b", First: true, Err: errors.New("open b: no such file or directory")},
+		{Input: 1, Name: "b", Err: errors.New("open b: no such file or directory")},
 		{Input: 2, Name: "c", First: true, Data: []byte("\n\n")},
 		{Input: 2, Name: "c", Data: []byte("4\nbad")},
 	}

@@ -1,0 +1,86 @@
+package logcat
+
+import (
+	"bytes"
+
+	"logtools/pkg/scan"
+)
+
+// head passes on the first events and then stops the run (-c).
+type head struct {
+	left  int64
+	write func([]byte) error
+}
+
+func (h *head) block(r *scan.Result) error {
+	if int64(len(r.Ends)) < h.left {
+		h.left -= int64(len(r.Ends))
+		return h.write(r.Out)
+	}
+	if h.left > 0 {
+		if err := h.write(r.Out[:r.Ends[h.left-1]]); err != nil {
+			return err
+		}
+	}
+	return scan.ErrStop
+}
+
+// tail keeps the last events (-n). Its memory is that of n events and of one
+// block.
+type tail struct {
+	n      int64
+	chunks []chunk
+	events int64 // in chunks
+}
+
+// chunk is a block's output; the events before first are let go.
+type chunk struct {
+	out   []byte
+	ends  []int
+	first int
+}
+
+func (t *tail) block(r *scan.Result) error {
+	ends := r.Ends
+	if skip := int64(len(ends)) - t.n; skip > 0 {
+		ends = ends[skip:]
+	}
+	if len(ends) == 0 {
+		return nil
+	}
+	start := 0
+	if k := len(r.Ends) - len(ends); k > 0 {
+		start = r.Ends[k-1]
+	}
+	c := chunk{out: bytes.Clone(r.Out[start:])}
+	for _, e := range ends {
+		c.ends = append(c.ends, e-start)
+	}
+	t.chunks = append(t.chunks, c)
+	t.events += int64(len(c.ends))
+	for over := t.events - t.n; over > 0; over = t.events - t.n {
+		c := &t.chunks[0]
+		k := min(over, int64(len(c.ends)-c.first))
+		c.first += int(k)
+		t.events -= k
+		if c.first == len(c.ends) {
+			t.chunks[0] = chunk{}
+			t.chunks = t.chunks[1:]
+		}
+	}
+	return nil
+}
+
+// each passes on what was kept.
+func (t *tail) each(write func([]byte) error) error {
+	for _, c := range t.chunks {
+		start := 0
+		if c.first > 0 {
+			start = c.ends[c.first-1]
+		}
+		if err := write(c.out[start:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,275 @@
+// Package logview is the command that groups events and shows the groups.
+package logview
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"logtools/pkg/agg"
+	"logtools/pkg/cli"
+	"logtools/pkg/cmd/reader"
+	"logtools/pkg/event"
+	"logtools/pkg/expr"
+	"logtools/pkg/render"
+	"logtools/pkg/scan"
+)
+
+type options struct {
+	cli.ReaderFlags
+	group, aggs, sort string
+	top               int64
+	exact             bool
+}
+
+// New returns the command.
+func New() *cli.Command {
+	o := &options{top: -1, aggs: "count"}
+	return &cli.Command{
+		Name:     "logview",
+		Summary:  "group events, count and measure the groups, show them",
+		Synopsis: []string{"logview [-g EXPR] [-a AGGS] [--sort COL[:asc|desc]] [--top N] [-i FORMAT] [-w EXPR] [-o FORMAT] [FILE ...]"},
+		Examples: `logview -i combined -g .path --top 5 access.log
+logview -g .path,.status -a 'count,p99(.ms)' --sort p99_ms --top 10 app.ndjson
+logview -g '$time[:13]' -a 'count,errors=count(.status>=500)' -o csv app.ndjson`,
+		AddFlags: o.addFlags,
+		Run:      o.run,
+	}
+}
+
+func (o *options) addFlags(f *cli.Flags) {
+	f.String(&o.group, cli.FlagDoc{Name: "group", Short: "g", Value: "EXPR",
+		Usage: "group by these columns: expressions with commas between, or an object"})
+	f.String(&o.aggs, cli.FlagDoc{Name: "agg", Short: "a", Value: "AGGS",
+		Usage: "aggregates of each group: comma list of [NAME=]FUNC[(EXPR)]"})
+	f.String(&o.sort, cli.FlagDoc{Name: "sort", Value: "COL[:asc|desc]",
+		Usage: "order the rows by this column"})
+	f.Count(&o.top, cli.FlagDoc{Name: "top", Value: "N",
+		Usage: "only the first N rows; by the first aggregate unless --sort is given"})
+	f.Bool(&o.exact, cli.FlagDoc{Name: "exact",
+		Usage: "no sketches: distinct and quantiles exact, whatever memory that takes"})
+	o.ReaderFlags.Add(f, reader.Inputs(), reader.Outputs("logview"))
+}
+
+// view is what the flags ask for, compiled.
+type view struct {
+	columns []string // names of the group columns
+	groups  []*expr.Program
+	specs   []agg.Spec
+	args    []*expr.Program // per spec; nil: none
+	exact   bool
+}
+
+func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) error {
+	r, err := reader.New(s, &o.ReaderFlags, operands)
+	if err != nil {
+		return err
+	}
+	v, err := o.compile(r)
+	if err != nil {
+		return err
+	}
+	order, err := o.order(v)
+	if err != nil {
+		return err
+	}
+	var workers []*worker
+	newOperator := func() scan.Operator {
+		w := v.newWorker()
+		workers = append(workers, w)
+		return w
+	}
+	stopped, err := r.Run(ctx, newOperator, func(*scan.Result) error { return nil })
+	if err != nil || stopped || ctx.Err() != nil {
+		// Half a count is a wrong count.
+		return err
+	}
+	table, none := workers[0].table, workers[0].none
+	for _, w := range workers[1:] {
+		table.Merge(w.table)
+		none += w.none
+	}
+	if none > 0 {
+		s.Warn("%d events are in no group", none)
+	}
+	return o.write(s, v, table, order)
+}
+
+func (o *options) compile(r *reader.Reader) (*view, error) {
+	v := &view{exact: o.exact}
+	if o.group != "" {
+		columns, err := expr.Columns(o.group)
+		if err != nil {
+			return nil, reader.SyntaxError("--group", err)
+		}
+		for _, c := range columns {
+			p, err := r.Compile("--group", c.Expr)
+			if err != nil {
+				return nil, err
+			}
+			v.columns = append(v.columns, c.Name)
+			v.groups = append(v.groups, p)
+		}
+	}
+	var err error
+	if v.specs, err = agg.Parse(o.aggs); err != nil {
+		return nil, reader.SyntaxError("--agg", err)
+	}
+	taken := make(map[string]bool)
+	for _, name := range v.columns {
+		taken[name] = true
+	}
+	for _, spec := range v.specs {
+		if taken[spec.Name] {
+			e := cli.Usagef("--agg: %s is also the name of a group column", spec.Name)
+			e.Hint = fmt.Sprintf("name it, for example -a 'my_%s=%s'", spec.Name, spec.Func)
+			return nil, e
+		}
+		var p *expr.Program
+		if spec.Expr != "" {
+			if p, err = r.Compile("--agg", spec.Expr); err != nil {
+				return nil, err
+			}
+		}
+		v.args = append(v.args, p)
+	}
+	return v, nil
+}
+
+// order reads --sort and --top.
+func (o *options) order(v *view) (agg.Order, error) {
+	if o.sort == "" {
+		if o.top >= 0 {
+			return agg.Order{Column: len(v.columns), Desc: true}, nil
+		}
+		return agg.Order{Column: -1}, nil
+	}
+	name, direction := o.sort, ""
+	if k := strings.LastIndexByte(name, ':'); k >= 0 {
+		switch name[k+1:] {
+		case "asc", "desc":
+			name, direction = name[:k], name[k+1:]
+		}
+	}
+	names := v.names()
+	for i, n := range names {
+		if n == name {
+			desc := i >= len(v.columns)
+			if direction != "" {
+				desc = direction == "desc"
+			}
+			return agg.Order{Column: i, Desc: desc}, nil
+		}
+	}
+	e := cli.Usagef("--sort: no column %s", name)
+	e.Hint = "the columns are " + strings.Join(names, ", ")
+	return agg.Order{}, e
+}
+
+func (v *view) names() []string {
+	names := append([]string(nil), v.columns...)
+	for _, s := range v.specs {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// write shows the rows.
+func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) error {
+	format := o.Output
+	if format == "" {
+		format = "event"
+		if s.OutTerminal {
+			format = "table"
+		}
+	}
+	top := -1
+	if o.top >= 0 {
+		top = int(o.top)
+	}
+	names := v.names()
+	prefixes := make([][]byte, len(names))
+	for i, name := range names {
+		prefixes[i] = append(event.AppendString(nil, []byte(name)), ':')
+	}
+	var header *render.Header
+	var table *render.Table
+	var buf []byte
+	switch format {
+	case "csv":
+		header = render.NamedHeader(render.CSV, names...)
+		buf = append(header.AppendHeader(buf), '\n')
+	case "tsv":
+		header = render.NamedHeader(render.TSV, names...)
+		buf = append(header.AppendHeader(buf), '\n')
+	case "table":
+		header = render.NamedHeader(render.TSV, names...)
+		table = render.NewTable(header)
+	}
+	var key, value []byte
+	err := t.Rows(order, top, func(row agg.Row) error {
+		value = append(value[:0], '{')
+		for i := range names {
+			if i > 0 {
+				value = append(value, ',')
+			}
+			value = append(value, prefixes[i]...)
+			if i < len(row.Keys) {
+				value = row.Keys[i].AppendJSON(value)
+			} else {
+				value = row.Aggs[i-len(row.Keys)].AppendJSON(value)
+			}
+		}
+		value = append(value, '}')
+		val := event.RawValue(value)
+		var err error
+		switch format {
+		case "event":
+			key = appendKey(key[:0], row.Keys)
+			buf = render.AppendEvent(buf, &render.Out{Key: event.RawValue(key), Value: val})
+		case "value":
+			buf = append(buf, value...)
+		case "csv", "tsv":
+			buf, err = header.AppendRow(buf, val)
+		case "table":
+			return table.Add(val)
+		}
+		if err != nil {
+			return err
+		}
+		if buf = append(buf, '\n'); len(buf) < 1<<18 {
+			return nil
+		}
+		_, err = s.Out.Write(buf)
+		buf = buf[:0]
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if table != nil {
+		buf = table.AppendTo(buf, render.Look{Width: s.Width(), Color: s.UseColor(o.Color)})
+	}
+	if len(buf) == 0 {
+		return nil
+	}
+	_, err = s.Out.Write(buf)
+	return err
+}
+
+// appendKey appends a row's key: the group's value, as an array of one if it is
+// null or an array itself (null is no key), an array for several columns or
+// none.
+func appendKey(dst []byte, keys []event.Value) []byte {
+	if len(keys) == 1 && !keys[0].IsNull() && keys[0].Kind != event.Array {
+		return keys[0].AppendCanonical(dst)
+	}
+	dst = append(dst, '[')
+	for i, k := range keys {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = k.AppendCanonical(dst)
+	}
+	return append(dst, ']')
+}

@@ -1,0 +1,174 @@
+// Package reader is what all commands that read events have in common: it turns
+// the shared flags into a query, opens the operands, and runs an operator over
+// them while bad lines, failed inputs and progress go where they belong.
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"logtools/pkg/agg"
+	"logtools/pkg/cli"
+	"logtools/pkg/expr"
+	"logtools/pkg/parse"
+	"logtools/pkg/scan"
+	"logtools/pkg/source"
+	"logtools/pkg/when"
+)
+
+// Reader is one run over the operands. Compile the command's own programs with
+// Compile before Run.
+type Reader struct {
+	Query scan.Query
+
+	flags   *cli.ReaderFlags
+	streams *cli.Streams
+	format  *parse.Format // nil: auto
+	files   []string
+}
+
+// New checks the shared flags and compiles their programs. Its errors are
+// usage errors.
+func New(s *cli.Streams, flags *cli.ReaderFlags, operands []string) (*Reader, error) {
+	r := &Reader{flags: flags, streams: s, files: operands}
+	var err error
+	if r.format, err = parse.ByName(flags.Input); err != nil {
+		return nil, usage("--input", err)
+	}
+	if r.format.New == nil { // auto
+		r.format = nil
+	}
+	q := &r.Query
+	if q.Zone, err = when.ParseZone(flags.TZ); err != nil {
+		return nil, usage("--tz", err)
+	}
+	now := time.Now()
+	for _, t := range []struct {
+		flag, text string
+		to         **when.Time
+	}{{"--since", flags.Since, &q.Since}, {"--until", flags.Until, &q.Until}} {
+		if t.text == "" {
+			continue
+		}
+		at, err := when.ParsePoint(t.text, now, q.Zone)
+		if err != nil {
+			return nil, usage(t.flag, err)
+		}
+		*t.to = &at
+	}
+	for _, p := range []struct {
+		flag, text string
+		to         **expr.Program
+	}{{"--time", flags.Time, &q.Time}, {"--key", flags.Key, &q.Key}, {"--where", flags.Where, &q.Where}} {
+		if p.text == "" {
+			continue
+		}
+		if *p.to, err = r.Compile(p.flag, p.text); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func usage(flag string, err error) error {
+	e := cli.Usagef("%s: %w", flag, err)
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		e.Hint = h.Hint()
+	}
+	return e
+}
+
+// Compile compiles a program of the command; flag is what messages name.
+func (r *Reader) Compile(flag, src string) (*expr.Program, error) {
+	p, err := expr.Compile(src, &r.Query.Fields)
+	if err != nil {
+		return nil, SyntaxError(flag, err)
+	}
+	if p.UsesTime() {
+		r.Query.NeedTime = true
+	}
+	return p, nil
+}
+
+// SyntaxError makes a usage error of a program's or a list of aggregates' error,
+// with a caret under the place.
+func SyntaxError(flag string, err error) error {
+	var program *expr.SyntaxError
+	var list *agg.SyntaxError
+	switch {
+	case errors.As(err, &program):
+		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, program.Msg), Detail: untab(program.Caret())}
+	case errors.As(err, &list):
+		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, list.Msg), Detail: untab(list.Caret()), Hint: list.Hint}
+	}
+	return usage(flag, err)
+}
+
+// untab takes the indentation off: messages have their own.
+func untab(caret string) string { return strings.ReplaceAll(caret, "\t", "") }
+
+// Run reads the operands. block takes each block's result in the order of the
+// input; scan.ErrStop from it ends the reading early. Run returns an error
+// only if the run as a whole failed; what was wrong with lines and inputs has
+// been reported, and stopped says whether a bad line ended the run
+// (--bad=fail).
+func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, block func(*scan.Result) error) (stopped bool, err error) {
+	bad, err := r.streams.NewBadLines(r.flags.Bad, r.flags.Rejects, r.files...)
+	if err != nil {
+		return false, err
+	}
+	in := source.Open(r.files, source.Options{Stdin: r.streams.In, MaxLine: int(r.flags.MaxLine)})
+	defer in.Close()
+	defer r.streams.StartProgress(r.flags.Progress, in.Progress)()
+	k := &sink{block: block, bad: bad, streams: r.streams}
+	err = scan.Run(ctx, scan.Options{
+		Format:    r.format,
+		MaxLine:   r.flags.MaxLine,
+		StopAtBad: r.flags.Bad == "fail",
+	}, &r.Query, in, newOperator, k)
+	if stopped = errors.Is(err, cli.ErrStop); stopped {
+		err = nil
+	}
+	err = errors.Join(err, bad.Close())
+	if k.noTime {
+		r.streams.Hint("say where the time is, for example -t .time")
+	}
+	return stopped, err
+}
+
+// sink passes on what the engine hands out.
+type sink struct {
+	block   func(*scan.Result) error
+	bad     *cli.BadLines
+	streams *cli.Streams
+	noTime  bool
+}
+
+func (k *sink) Block(r *scan.Result) error { return k.block(r) }
+
+func (k *sink) Bad(name string, line int64, reason error, raw []byte) error {
+	if raw == nil { // a long line, whose parts were kept as they came
+		k.bad.RejectEnd()
+	}
+	if scan.IsNoTime(reason) {
+		k.noTime = true
+	}
+	return k.bad.Add(name, line, reason, raw)
+}
+
+func (k *sink) LongPart(p []byte) error {
+	k.bad.RejectPart(p)
+	return nil
+}
+
+func (k *sink) Failed(name string, err error) {
+	var hint interface{ Hint() string }
+	if errors.As(err, &hint) {
+		err = cli.WithHint(err, hint.Hint())
+	}
+	k.streams.Report(err, cli.Failed)
+}
