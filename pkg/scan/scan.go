@@ -17,8 +17,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"sync"
 
 	"logtools/pkg/event"
@@ -102,7 +104,7 @@ func Run(ctx context.Context, o Options, q *Query, in stream.Blocks, newOperator
 	q.prepare()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	e := &engine{o: o, q: q, in: in, inputs: make(map[int]*input)}
+	e := &engine{o: o, q: q, in: in, inputs: make(map[int]*input), cancel: cancel}
 	e.moved = sync.NewCond(&e.mu)
 	free := make(chan *job, n+2)
 	done := make(chan *job, n+2)
@@ -129,6 +131,9 @@ func Run(ctx context.Context, o Options, q *Query, in stream.Blocks, newOperator
 	if err == nil {
 		err = e.failure()
 	}
+	if p, ok := err.(*panicError); ok {
+		panic(p)
+	}
 	if errors.Is(err, ErrStop) {
 		return nil
 	}
@@ -143,9 +148,10 @@ type job struct {
 }
 
 type engine struct {
-	o  Options
-	q  *Query
-	in stream.Blocks
+	o      Options
+	q      *Query
+	in     stream.Blocks
+	cancel context.CancelFunc
 
 	mu     sync.Mutex
 	moved  *sync.Cond // an input's format was decided, or its turn passed on
@@ -236,10 +242,32 @@ func (w *worker) run(ctx context.Context, free <-chan *job, done chan<- *job) {
 			}
 			return
 		}
-		w.block(j)
+		if !w.try(j) {
+			return
+		}
 		done <- j // has room for all jobs there are
 	}
 }
+
+// try is block; false if it panicked. Run then panics in its caller's
+// goroutine, where there is somebody to tell the user.
+func (w *worker) try(j *job) (ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			w.e.fail(&panicError{v, debug.Stack()})
+			w.e.cancel()
+		}
+	}()
+	w.block(j)
+	return true
+}
+
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("%v\n\n%s", p.value, p.stack) }
 
 // block runs the chain on every line of a block.
 func (w *worker) block(j *job) {

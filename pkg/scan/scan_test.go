@@ -299,3 +299,20 @@ func TestQuery(t *testing.T) {
 		}
 	}
 }
+
+type panicking struct{}
+
+func (panicking) Event(*Item, *expr.Runner, *Result) error { panic("oops") }
+func (panicking) EndBlock(*Result)                         {}
+
+// A panic in a worker arrives where Run was called.
+func TestPanic(t *testing.T) {
+	defer func() {
+		if p, ok := recover().(error); !ok || !strings.Contains(p.Error(), "oops") {
+			t.Error("no panic", p)
+		}
+	}()
+	in := &blocks{rng: rand.New(rand.NewPCG(1, 1))}
+	in.cut(0, "in", strings.Repeat("1\n", 1000))
+	Run(context.Background(), Options{Workers: 3}, &Query{}, in, func() Operator { return panicking{} }, &record{})
+}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"logtools/pkg/agg"
@@ -101,15 +100,12 @@ func SyntaxError(flag string, err error) error {
 	var list *agg.SyntaxError
 	switch {
 	case errors.As(err, &program):
-		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, program.Msg), Detail: untab(program.Caret())}
+		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, program.Msg), Detail: program.Caret()}
 	case errors.As(err, &list):
-		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, list.Msg), Detail: untab(list.Caret()), Hint: list.Hint}
+		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, list.Msg), Detail: list.Caret(), Hint: list.Hint}
 	}
 	return usage(flag, err)
 }
-
-// untab takes the indentation off: messages have their own.
-func untab(caret string) string { return strings.ReplaceAll(caret, "\t", "") }
 
 // Run reads the operands. block takes each block's result in the order of the
 // input; scan.ErrStop from it ends the reading early. Run returns an error

@@ -1,0 +1,70 @@
+package cli
+
+import "math"
+
+// ReaderFlags are the flags common to all commands that read events. What a
+// field holds before Add is its default; where it holds nothing, Add puts the
+// usual one. The texts of expressions, times and zones are not looked into.
+type ReaderFlags struct {
+	Input    string // -i, default auto
+	Time     string // -t; "" = not given, as in all others
+	Key      string // -k
+	Where    string // -w
+	Since    string // -S
+	Until    string // -U
+	Output   string // -o; "" = the command's choice
+	Bad      string // --bad: skip, ok or fail
+	Rejects  string // --rejects
+	MaxLine  int64  // --max-line, bytes; default 16 MiB
+	TZ       string // --tz, default UTC
+	Color    string // --color: auto, always or never
+	Progress string // --progress: auto, always or never
+}
+
+// maxMaxLine is the highest --max-line: a line must fit an int, several times.
+const maxMaxLine = min(1<<40, math.MaxInt/4)
+
+// Add declares the flags. inputs are the formats that -i accepts, outputs those
+// of -o.
+func (r *ReaderFlags) Add(f *Flags, inputs, outputs []string) {
+	usual := func(p *string, text string) {
+		if *p == "" {
+			*p = text
+		}
+	}
+	usual(&r.Input, "auto")
+	usual(&r.Bad, "skip")
+	usual(&r.TZ, "UTC")
+	usual(&r.Color, "auto")
+	usual(&r.Progress, "auto")
+	if r.MaxLine == 0 {
+		r.MaxLine = 16 << 20
+	}
+	when := []string{"auto", "always", "never"}
+	f.String(&r.Input, FlagDoc{Name: "input", Short: "i", Value: "FORMAT", Choices: inputs,
+		Usage: "format of files and standard input"})
+	f.String(&r.Time, FlagDoc{Name: "time", Short: "t", Value: "EXPR",
+		Usage: "event time"})
+	f.String(&r.Key, FlagDoc{Name: "key", Short: "k", Value: "EXPR",
+		Usage: "event key"})
+	f.String(&r.Where, FlagDoc{Name: "where", Short: "w", Value: "EXPR",
+		Usage: "only events for which this is true"})
+	f.String(&r.Since, FlagDoc{Name: "since", Short: "S", Value: "TIME",
+		Usage: "only events at or after this time: RFC 3339, a date, -1h30m, today, yesterday"})
+	f.String(&r.Until, FlagDoc{Name: "until", Short: "U", Value: "TIME",
+		Usage: "only events before this time"})
+	f.String(&r.Output, FlagDoc{Name: "output", Short: "o", Value: "FORMAT", Choices: outputs,
+		Usage: "format of the output"})
+	f.String(&r.Bad, FlagDoc{Name: "bad", Value: "WHAT", Choices: []string{PolicySkip, PolicyOK, PolicyFail},
+		Usage: "skip bad lines (exit 3), skip them (exit 0), or stop at the first"})
+	f.String(&r.Rejects, FlagDoc{Name: "rejects", Value: "FILE", File: true,
+		Usage: "keep bad lines here, byte for byte"})
+	f.Size(&r.MaxLine, 1, maxMaxLine, FlagDoc{Name: "max-line", Value: "SIZE",
+		Usage: "longest line; a longer one is bad"})
+	f.String(&r.TZ, FlagDoc{Name: "tz", Value: "ZONE",
+		Usage: "zone of times that have none, such as Europe/Berlin or +02:00"})
+	f.String(&r.Color, FlagDoc{Name: "color", Value: "WHEN", Choices: when,
+		Usage: "colour the output"})
+	f.String(&r.Progress, FlagDoc{Name: "progress", Value: "WHEN", Choices: when,
+		Usage: "show progress on standard error"})
+}
