@@ -1,0 +1,69 @@
+package parse
+
+import (
+	"bytes"
+
+	"logtools/pkg/event"
+)
+
+// detectLines is how many lines Detect looks at.
+const detectLines = 64
+
+// Detect tells the format of an input from its first block: whole lines of
+// which the last may lack its end.
+//
+// It is json if the first line that is not blank is JSON. Otherwise it is the
+// first of Formats that fits more than half of the first 64 lines that are not
+// blank, so that a few bad lines do no harm; otherwise text. A last line
+// without '\n' may be cut off, so it counts only if it is the only one.
+func Detect(block []byte) *Format {
+	var lines [][]byte
+	for len(block) > 0 && len(lines) < detectLines {
+		line, rest, ended := bytes.Cut(block, []byte{'\n'})
+		block = rest
+		if line = dropCR(line); len(bytes.TrimLeft(line, " \t\r")) > 0 && (ended || len(lines) == 0) {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) > 0 && isJSON(lines[0]) {
+		return mustFind("json")
+	}
+	for i := range Formats {
+		f := &Formats[i]
+		if f.Fits == nil {
+			continue
+		}
+		fit := 0
+		for _, line := range lines {
+			if f.Fits(line) {
+				fit++
+			}
+		}
+		if 2*fit > len(lines) {
+			return f
+		}
+	}
+	return mustFind("text")
+}
+
+// mustFind returns a format by a name that is in the table.
+func mustFind(name string) *Format {
+	for i := range Formats {
+		if Formats[i].Name == name {
+			return &Formats[i]
+		}
+	}
+	return nil
+}
+
+func isJSON(line []byte) bool {
+	var ev event.Event
+	return event.NewReader(new(event.Fields), event.ValuesOnly).Read(line, &ev) == nil
+}
+
+// fitsJSON takes objects only: a log of another kind may well hold a line that
+// is a number.
+func fitsJSON(line []byte) bool {
+	line = bytes.TrimLeft(line, " \t")
+	return len(line) > 0 && line[0] == '{' && isJSON(line)
+}

@@ -1,0 +1,116 @@
+package parse
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"logtools/pkg/event"
+	"logtools/pkg/when"
+)
+
+// Parser turns the lines of one input into events. Each worker has one per
+// input; it must not be used by two goroutines at the same time.
+//
+// The values of an event point into its line and, for a lazily built value, to
+// the Parser: they are valid until the line's bytes change or the event is
+// Reset. Several events of one Parser may be in use at the same time.
+type Parser interface {
+	// Block announces what is known of the lines that follow. Without it
+	// nothing is known.
+	Block(c event.Clean)
+	// Parse fills in ev, which was Reset for the Parser's fields, from one
+	// line without its '\n'. A line that does not fit is an *event.BadError;
+	// ev is then of no use until the next Reset.
+	Parse(line []byte, ev *event.Event) error
+	// Time returns the time that the format itself gives to the event last
+	// parsed (combined: time_local); false if it has none.
+	Time() (when.Time, bool)
+}
+
+// Options are what a Parser needs to know besides the lines.
+type Options struct {
+	// Fields are the members that are asked for; nil is none.
+	Fields *event.Fields
+	// Zone is the time zone of times that name none; nil is UTC.
+	Zone *time.Location
+}
+
+func (o Options) fields() *event.Fields {
+	if o.Fields == nil {
+		return new(event.Fields)
+	}
+	return o.Fields
+}
+
+// Format is one input format.
+type Format struct {
+	// Name is the format's name on the command line.
+	Name string
+	// Summary is what help says about it, in a few words.
+	Summary string
+	// New makes a Parser. It is nil for auto, which Detect resolves.
+	New func(Options) Parser
+	// Fits says whether a line looks like this format beyond doubt; nil for
+	// formats that are never detected.
+	Fits func(line []byte) bool
+}
+
+// Formats are all input formats, in the order in which they are listed and
+// detected. It must not be changed.
+var Formats = []Format{
+	{Name: "auto", Summary: "json, combined or text, whichever the first lines are"},
+	{Name: "json", Summary: "events and bare JSON values, one per line", New: newJSON(event.Auto), Fits: fitsJSON},
+	{Name: "event", Summary: "events only; any other JSON is bad", New: newJSON(event.EventsOnly)},
+	{Name: "value", Summary: "JSON, every line as a bare value", New: newJSON(event.ValuesOnly)},
+	{Name: "combined", Summary: "access logs of nginx and Apache; reads common lines too", New: newCombined, Fits: fitsCombined},
+	{Name: "common", Summary: "access logs without referer and user agent", New: newCommon},
+	{Name: "text", Summary: "each line as a string", New: newText},
+}
+
+// ByName returns the format of that name. The error lists the names and
+// suggests the nearest.
+func ByName(name string) (*Format, error) {
+	var names []string
+	nearest, best := "", 3 // further away than two typing errors is no help
+	for i := range Formats {
+		f := &Formats[i]
+		if f.Name == name {
+			return f, nil
+		}
+		names = append(names, f.Name)
+		if d := distance(strings.ToLower(name), f.Name); d < best && d < len(f.Name) {
+			nearest, best = f.Name, d
+		}
+	}
+	hint := ""
+	if nearest != "" {
+		hint = "; did you mean " + nearest + "?"
+	}
+	return nil, fmt.Errorf("unknown input format %q (give %s)%s", name, strings.Join(names, ", "), hint)
+}
+
+// distance is how many bytes must be inserted, deleted or replaced, or
+// neighbours swapped, to make b of a. Only the first 32 bytes of a count.
+func distance(a, b string) int {
+	a = a[:min(len(a), 32)]
+	d := make([][]int, len(a)+1)
+	for i := range d {
+		d[i] = make([]int, len(b)+1)
+		for j := range d[i] {
+			if i == 0 || j == 0 {
+				d[i][j] = i + j
+				continue
+			}
+			change := 1
+			if a[i-1] == b[j-1] {
+				change = 0
+			}
+			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
+			}
+		}
+	}
+	return d[len(a)][len(b)]
+}
