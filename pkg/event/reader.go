@@ -208,7 +208,11 @@ func Classify(v Value) Class {
 	var ev Event
 	var seen flags
 	for it := v.Members(); it.Next(); {
-		m, f := memberOf(string(it.Name.AppendText(nil)))
+		name := it.Name.B
+		if it.Name.Form == JSON {
+			name = appendUnescaped(nil, name)
+		}
+		m, f := memberOf(name)
 		seen |= f
 		ev.setMember(m, it.Value)
 	}
@@ -251,10 +255,10 @@ const (
 // written.
 var Members = [...]string{"log", "partition", "offset", "time", "key", "headers", "src", "value"}
 
-func memberOf(name string) (member, flags) {
+func memberOf(name []byte) (member, flags) {
 	for i, n := range Members {
-		if n == name {
-			if name == "value" {
+		if n == string(name) {
+			if n == "value" {
 				return mValue, hasValue
 			}
 			return member(i + 1), 0
@@ -371,7 +375,7 @@ func newShape(f *field, env bool) *shape {
 func (s *shape) add(name string, str bool) *node {
 	n := &node{str: str}
 	var m member
-	m, n.flags = memberOf(name)
+	m, n.flags = memberOf([]byte(name))
 	if s.env {
 		n.env = m
 		n.used = m != noMember

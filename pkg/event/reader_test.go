@@ -32,7 +32,7 @@ func slowRead(line []byte, m Mode, paths [][]string, ev *Event) error {
 		return Bad("an object with value and a member that begins with $ is reserved")
 	case class == IsEvent:
 		for it := v.Members(); it.Next(); {
-			mem, _ := memberOf(string(it.Name.AppendText(nil)))
+			mem, _ := memberOf(it.Name.AppendText(nil))
 			ev.setMember(mem, it.Value)
 		}
 	default:

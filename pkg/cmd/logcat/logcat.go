@@ -80,7 +80,9 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	block := func(res *scan.Result) error { return write(res.Out) }
 	end := func() error { return nil }
 	switch {
-	case o.count >= 0:
+	case o.count == 0:
+		return nil // and wait for nothing
+	case o.count > 0:
 		block = (&head{left: o.count, write: write}).block
 	case o.tail >= 0:
 		t := &tail{n: o.tail}

@@ -3,6 +3,7 @@ package logview
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -92,6 +93,9 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	if none > 0 {
 		s.Warn("%d events are in no group", none)
 	}
+	if o.top == 0 {
+		return nil
+	}
 	return o.write(s, v, table, order)
 }
 
@@ -113,7 +117,7 @@ func (o *options) compile(r *reader.Reader) (*view, error) {
 	}
 	var err error
 	if v.specs, err = agg.Parse(o.aggs); err != nil {
-		return nil, reader.SyntaxError("--agg", err)
+		return nil, listError(err)
 	}
 	taken := make(map[string]bool)
 	for _, name := range v.columns {
@@ -136,13 +140,22 @@ func (o *options) compile(r *reader.Reader) (*view, error) {
 	return v, nil
 }
 
+// listError makes a usage error of what is wrong with -a.
+func listError(err error) error {
+	var syntax *agg.SyntaxError
+	if errors.As(err, &syntax) {
+		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("--agg: %s", syntax.Msg), Detail: syntax.Caret(), Hint: syntax.Hint}
+	}
+	return cli.Usagef("--agg: %w", err)
+}
+
 // order reads --sort and --top.
 func (o *options) order(v *view) (agg.Order, error) {
 	if o.sort == "" {
 		if o.top >= 0 {
 			return agg.Order{Column: len(v.columns), Desc: true}, nil
 		}
-		return agg.Order{Column: -1}, nil
+		return agg.Order{Column: agg.ByGroup}, nil
 	}
 	name, direction := o.sort, ""
 	if k := strings.LastIndexByte(name, ':'); k >= 0 {
@@ -183,10 +196,6 @@ func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) 
 			format = "table"
 		}
 	}
-	top := -1
-	if o.top >= 0 {
-		top = int(o.top)
-	}
 	names := v.names()
 	prefixes := make([][]byte, len(names))
 	for i, name := range names {
@@ -198,16 +207,14 @@ func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) 
 	switch format {
 	case "csv":
 		header = render.NamedHeader(render.CSV, names...)
-		buf = append(header.AppendHeader(buf), '\n')
 	case "tsv":
 		header = render.NamedHeader(render.TSV, names...)
-		buf = append(header.AppendHeader(buf), '\n')
 	case "table":
-		header = render.NamedHeader(render.TSV, names...)
-		table = render.NewTable(header)
+		table = render.NewTable(render.NamedHeader(render.TSV, names...))
 	}
 	var key, value []byte
-	err := t.Rows(order, top, func(row agg.Row) error {
+	rows := 0
+	err := t.Rows(order, int(max(o.top, 0)), func(row agg.Row) error {
 		value = append(value[:0], '{')
 		for i := range names {
 			if i > 0 {
@@ -223,6 +230,7 @@ func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) 
 		value = append(value, '}')
 		val := event.RawValue(value)
 		var err error
+		defer func() { rows++ }()
 		switch format {
 		case "event":
 			key = appendKey(key[:0], row.Keys)
@@ -230,6 +238,9 @@ func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) 
 		case "value":
 			buf = append(buf, value...)
 		case "csv", "tsv":
+			if rows == 0 { // no rows, no output: not even a header
+				buf = append(header.AppendHeader(buf), '\n')
+			}
 			buf, err = header.AppendRow(buf, val)
 		case "table":
 			return table.Add(val)
@@ -247,7 +258,7 @@ func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) 
 	if err != nil {
 		return err
 	}
-	if table != nil {
+	if table != nil && rows > 0 {
 		buf = table.AppendTo(buf, render.Look{Width: s.Width(), Color: s.UseColor(o.Color)})
 	}
 	if len(buf) == 0 {

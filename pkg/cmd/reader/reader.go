@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"logtools/pkg/agg"
 	"logtools/pkg/cli"
 	"logtools/pkg/expr"
 	"logtools/pkg/parse"
@@ -93,16 +92,12 @@ func (r *Reader) Compile(flag, src string) (*expr.Program, error) {
 	return p, nil
 }
 
-// SyntaxError makes a usage error of a program's or a list of aggregates' error,
-// with a caret under the place.
+// SyntaxError makes a usage error of a program's error, with a caret under the
+// place.
 func SyntaxError(flag string, err error) error {
-	var program *expr.SyntaxError
-	var list *agg.SyntaxError
-	switch {
-	case errors.As(err, &program):
-		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, program.Msg), Detail: program.Caret()}
-	case errors.As(err, &list):
-		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, list.Msg), Detail: list.Caret(), Hint: list.Hint}
+	var syntax *expr.SyntaxError
+	if errors.As(err, &syntax) {
+		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, syntax.Msg), Detail: syntax.Caret()}
 	}
 	return usage(flag, err)
 }
