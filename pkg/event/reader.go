@@ -320,6 +320,7 @@ type nodeKey struct {
 // if str).
 type node struct {
 	edges []edge
+	index [1 << 6]uint8 // which edge to try first, by indexOf
 	sub   *shape // layout of the value if it is an object
 	want  *field // nil: not asked for
 	str   bool   // the value is a string
@@ -333,9 +334,27 @@ type edge struct {
 	// The first eight bytes of text, as a little-endian word, and which bits
 	// of the word text has: most texts that do not fit differ there.
 	head, mask uint64
+	tail       uint64 // the last eight bytes of a text that is longer than that
 	text       string // from the value's end up to the next value, quotes included
 	to         *node  // nil: the text ends the object
 }
+
+// fits says whether b continues with the edge's text at i, where head is.
+func (e *edge) fits(head uint64, b []byte, i int) bool {
+	if head&e.mask != e.head {
+		return false
+	}
+	n := len(e.text)
+	if n <= 8 {
+		return true
+	}
+	end := i + n
+	return end <= len(b) && binary.LittleEndian.Uint64(b[end-8:]) == e.tail &&
+		(n <= 16 || string(b[i+8:end-8]) == e.text[8:n-8])
+}
+
+// indexOf returns the place of a text's head in a node's index.
+func indexOf(head uint64) uint64 { return head * 0x9E3779B97F4A7C15 >> (64 - 6) }
 
 // Limits of what is remembered. They bound memory; beyond them everything
 // still works, only slower.
@@ -399,18 +418,22 @@ func (r *Reader) object(s *shape, b []byte, i int) int {
 next:
 	for {
 		head := word(b, i)
+		if len(n.edges) > 1 {
+			// Many ways to go on: most often a look at the index tells which,
+			// where trying one after the other would cost a branch
+			// misprediction.
+			if e := &n.edges[n.index[indexOf(head)]]; e.fits(head, b, i) {
+				i += len(e.text)
+				n = e.to
+				goto found
+			}
+		}
 		for k := range n.edges {
-			e := &n.edges[k]
-			if head&e.mask != e.head {
-				continue
+			if e := &n.edges[k]; e.fits(head, b, i) {
+				i += len(e.text)
+				n = e.to
+				goto found
 			}
-			end := i + len(e.text)
-			if len(e.text) > 8 && (end > len(b) || string(b[i+8:end]) != e.text[8:]) {
-				continue
-			}
-			i = end
-			n = e.to
-			goto found
 		}
 		n, i = r.learn(s, n, b, i)
 	found:
@@ -597,7 +620,14 @@ func (r *Reader) remember(n *node, text []byte, to *node) {
 		if len(text) < 8 {
 			mask = 1<<(8*len(text)) - 1
 		}
-		n.edges = append(n.edges, edge{word(text, 0), mask, string(text), to})
+		e := edge{head: word(text, 0), mask: mask, text: string(text), to: to}
+		if len(text) > 8 {
+			e.tail = word(text, len(text)-8)
+		}
+		n.edges = append(n.edges, e)
+		if len(text) >= 8 { // of a shorter one the head is not known
+			n.index[indexOf(word(text, 0))] = uint8(len(n.edges) - 1)
+		}
 	}
 }
 
