@@ -1,6 +1,9 @@
 package event
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Mode says which lines a Reader takes.
 type Mode uint8
@@ -23,8 +26,13 @@ const (
 // the new layout. Either way every byte is checked.
 type Reader struct {
 	mode   Mode
+	clean  Clean
 	simple bool // strings of the block hold neither backslashes nor controls
-	utf8   bool
+
+	// The marks of the line in hand: bit off+i stands for line[i]. nil: there
+	// are none.
+	marks []uint64
+	off   int
 
 	bare, env *shape // the line as a bare value; as an event
 	wasEvent  bool   // the last line was an event: try that first
@@ -47,8 +55,8 @@ func NewReader(f *Fields, m Mode) *Reader {
 
 // Block tells what is known of the lines that follow.
 func (r *Reader) Block(c Clean) {
+	r.clean = c
 	r.simple = c.NoControl && c.NoBackslash
-	r.utf8 = c.UTF8
 }
 
 // Read parses one line (without its line end) into ev, which has been Reset
@@ -56,7 +64,14 @@ func (r *Reader) Block(c Clean) {
 func (r *Reader) Read(line []byte, ev *Event) error {
 	ev.Line = line
 	r.ev = ev
-	if !r.utf8 {
+	r.marks = nil
+	if r.clean.NoControl && r.clean.marks != nil {
+		var ok bool
+		if r.off, ok = r.clean.offset(line); ok {
+			r.marks = r.clean.marks
+		}
+	}
+	if !r.clean.UTF8 {
 		if k := validUTF8(line); k >= 0 {
 			return &BadError{Reason: "invalid UTF-8", Column: k + 1}
 		}
@@ -321,11 +336,11 @@ type nodeKey struct {
 type node struct {
 	edges []edge
 	index [1 << 6]uint8 // which edge to try first, by indexOf
-	sub   *shape // layout of the value if it is an object
-	want  *field // nil: not asked for
-	str   bool   // the value is a string
-	used  bool   // the value is kept: asked for, or of the envelope
-	env   member // only in the envelope's shape
+	sub   *shape        // layout of the value if it is an object
+	want  *field        // nil: not asked for
+	str   bool          // the value is a string
+	used  bool          // the value is kept: asked for, or of the envelope
+	env   member        // only in the envelope's shape
 	flags flags
 }
 
@@ -444,7 +459,25 @@ next:
 		seen |= n.flags
 		start := i
 		if n.str {
-			if r.simple {
+			escaped := false
+			if r.marks != nil {
+				k := uint(r.off + i)
+				if w := r.marks[k/64] >> (k % 64); w != 0 {
+					i += bits.TrailingZeros64(w)
+				} else {
+					i = r.nextMark(i, len(b))
+				}
+				if i >= len(b) {
+					return r.fault.set("unterminated string", len(b))
+				}
+				if b[i] == '\\' {
+					escaped = true
+					if i = r.fault.str(b, i); i < 0 {
+						return -1
+					}
+					i--
+				}
+			} else if r.simple {
 				for i+8 <= len(b) {
 					if m := quoteIn(binary.LittleEndian.Uint64(b[i:])); m != 0 {
 						i += firstByte(m)
@@ -463,11 +496,12 @@ next:
 					return -1
 				}
 				i--
+				escaped = true // perhaps
 			}
 		quote:
 			if n.used {
 				v := Value{Kind: String, Form: Plain, B: b[start:i:i]}
-				if !r.simple && hasBackslash(v.B) {
+				if escaped && hasBackslash(v.B) {
 					v.Form = JSON
 				}
 				r.keep(n, v)
@@ -502,6 +536,17 @@ next:
 			r.keep(n, RawValue(b[start:i:i]))
 		}
 	}
+}
+
+// nextMark returns the index of the next marked byte of the line from i on, end
+// or more if there is none.
+func (r *Reader) nextMark(i, end int) int {
+	for k := (r.off+i)/64 + 1; k < len(r.marks) && 64*k-r.off < end; k++ {
+		if r.marks[k] != 0 {
+			return 64*k - r.off + bits.TrailingZeros64(r.marks[k])
+		}
+	}
+	return end
 }
 
 // subObject parses the object that is n's value.

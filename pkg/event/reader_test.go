@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -92,7 +93,18 @@ func newTwins(m Mode) (*Reader, *Fields) {
 func checkTwins(t *testing.T, r *Reader, f *Fields, m Mode, line []byte) {
 	t.Helper()
 	var fast, slow Event
-	for _, c := range []Clean{{}, Inspect(line)} {
+	// The line alone, and in a block between others whose quotes and
+	// backslashes must not matter.
+	before := []byte(`{"x":"` + "\n")
+	block := append(append(slices.Clone(before), line...), "\n\"\\\"\n"...)
+	var c, inBlock Clean
+	c.Inspect(line)
+	inBlock.Inspect(block)
+	for _, c := range []Clean{{}, c, inBlock} {
+		line := line
+		if c.block != nil && len(c.block) == len(block) && len(block) != len(line) {
+			line = block[len(before) : len(before)+len(line)]
+		}
 		r.Block(c)
 		fast.Reset(f.Len())
 		slow.Reset(f.Len())
@@ -381,7 +393,7 @@ func TestManyNames(t *testing.T) {
 func TestInspect(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 20000 {
-		b := bytes.Repeat([]byte("abcdefg\n"), rng.IntN(12))
+		b := bytes.Repeat([]byte("abc\"efg\n"), rng.IntN(30))
 		b = append(b, "xyz\n"[rng.IntN(4):]...)
 		for range rng.IntN(3) {
 			if len(b) > 0 {
@@ -394,8 +406,19 @@ func TestInspect(t *testing.T) {
 				want.NoControl = false
 			}
 		}
-		if got := Inspect(b); got != want {
+		var got Clean
+		got.Inspect(b)
+		if got.UTF8 != want.UTF8 || got.NoControl != want.NoControl || got.NoBackslash != want.NoBackslash {
 			t.Fatalf("%q: %+v, want %+v", b, got, want)
+		}
+		high, control, backslash := inspectBytes(b)
+		if high && want.UTF8 && utf8.RuneCount(b) == len(b) || control == want.NoControl || backslash == want.NoBackslash {
+			t.Fatalf("%q: inspectBytes says %v %v %v", b, high, control, backslash)
+		}
+		for k, x := range b {
+			if got.marks != nil && (got.marks[k/64]>>(k%64)&1 == 1) != (x == '"' || x == '\\') {
+				t.Fatalf("%q: wrong mark at %d", b, k)
+			}
 		}
 	}
 }

@@ -1,63 +1,14 @@
 package event
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"unicode/utf8"
 )
 
 // MaxDepth is how deeply arrays and objects of one line may be nested. Deeper
 // lines are bad lines (encoding/json and gojq draw the line at the same depth).
 const MaxDepth = 10000
-
-// Clean is what is known of a whole block before its lines are parsed. Asking
-// once per block is several times cheaper than once per line. False means
-// unknown: the line is then looked at more closely.
-type Clean struct {
-	// UTF8: the block is valid UTF-8.
-	UTF8 bool
-	// NoControl: there are no control characters (bytes below 0x20) but the
-	// '\n' of the line ends.
-	NoControl bool
-	// NoBackslash: there is no backslash.
-	NoBackslash bool
-}
-
-// Inspect looks at a block of whole lines.
-func Inspect(block []byte) Clean {
-	var c Clean
-	c.NoBackslash = bytes.IndexByte(block, '\\') < 0
-	// Exact count of control characters, eight bytes at a time: adding 0x60 to
-	// the low seven bits sets the high bit of bytes from 0x20 on.
-	controls := 0
-	var high uint64
-	b := block
-	for len(b) >= 32 {
-		w0 := binary.LittleEndian.Uint64(b)
-		w1 := binary.LittleEndian.Uint64(b[8:])
-		w2 := binary.LittleEndian.Uint64(b[16:])
-		w3 := binary.LittleEndian.Uint64(b[24:])
-		high |= w0 | w1 | w2 | w3
-		m := controlsIn(w0)>>7 | controlsIn(w1)>>6 | controlsIn(w2)>>5 | controlsIn(w3)>>4
-		controls += bits.OnesCount64(m)
-		b = b[32:]
-	}
-	for _, x := range b {
-		high |= uint64(x)
-		if x < 0x20 {
-			controls++
-		}
-	}
-	c.NoControl = controls == bytes.Count(block, newline)
-	c.UTF8 = high&highs == 0 || validUTF8(block) < 0
-	return c
-}
-
-var newline = []byte{'\n'}
-
-func controlsIn(w uint64) uint64 { return ^((w&^highs + ones*0x60) | w) & highs }
 
 // validUTF8 returns the index of the first byte that is not UTF-8, or -1. Long
 // runs of ASCII between other text go fast, unlike in utf8.Valid.

@@ -115,6 +115,16 @@ func (p *Program) UsesTime() bool { return p.usesTime }
 // Fast says whether the program runs on the raw bytes.
 func (p *Program) Fast() bool { return p.raw != nil }
 
+// Slot returns the slot of a program that is nothing but a path of member
+// names, -1 for other programs. Where the event's slot is not Missing, its
+// value is the program's only result, and there is no need to run it.
+func (p *Program) Slot() int {
+	if p.raw == nil {
+		return -1
+	}
+	return p.raw.slot
+}
+
 // Source returns the program's text.
 func (p *Program) Source() string { return p.src }
 

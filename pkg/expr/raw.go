@@ -64,6 +64,7 @@ type node struct {
 // rawProgram is a program for the raw engine.
 type rawProgram struct {
 	nregs  int
+	slot   int       // of a program that is a path from the root, else -1
 	truth  cond      // of a program with at most one result
 	fn     single    // likewise
 	anyOf  generator // of other programs: sets r.found
@@ -81,7 +82,10 @@ func compileRaw(q *gojq.Query, fields *event.Fields) (p *rawProgram) {
 		}
 	}()
 	n := c.query(q, true)
-	p = &rawProgram{fn: n.fn}
+	p = &rawProgram{fn: n.fn, slot: -1}
+	if n.path != nil {
+		p.slot = n.path.last
+	}
 	if n.fn != nil {
 		p.truth = truth(n)
 	} else {

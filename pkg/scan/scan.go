@@ -215,6 +215,7 @@ type worker struct {
 	op      Operator
 	stage   stage
 	event   event.Event
+	clean   event.Clean
 	parsers map[*parse.Format]parse.Parser
 	slots   int
 }
@@ -288,7 +289,8 @@ func (w *worker) block(j *job) {
 		p = format.New(parse.Options{Fields: &w.e.q.Fields, Zone: w.e.q.zone()})
 		w.parsers[format] = p
 	}
-	p.Block(event.Inspect(b.Data))
+	w.clean.Inspect(b.Data)
+	p.Block(w.clean)
 	ev := &w.event
 	base := uint64(b.Seq) << 32
 	for data := b.Data; len(data) > 0; out.lines++ {

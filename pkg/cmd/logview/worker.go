@@ -14,13 +14,19 @@ type worker struct {
 	table *agg.Table
 	none  int64 // events without a group
 
+	// The slots that the columns and aggregates are (see expr.Program.Slot).
+	groupSlots, argSlots []int
+
 	keys, args []event.Value   // of one combination
 	allKeys    [][]event.Value // results of each group column
 	allArgs    [][]event.Value // results of each aggregate
 }
 
+// noArg stands for the slot of an aggregate without an argument.
+const noArg = -2
+
 func (v *view) newWorker() *worker {
-	return &worker{
+	w := &worker{
 		view:    v,
 		table:   agg.NewTable(v.specs, len(v.groups), agg.Options{Exact: v.exact}),
 		keys:    make([]event.Value, len(v.groups)),
@@ -28,11 +34,54 @@ func (v *view) newWorker() *worker {
 		allKeys: make([][]event.Value, len(v.groups)),
 		allArgs: make([][]event.Value, len(v.specs)),
 	}
+	for _, p := range v.groups {
+		w.groupSlots = append(w.groupSlots, p.Slot())
+	}
+	for i, p := range v.args {
+		slot := noArg
+		switch {
+		case p == nil:
+		case v.specs[i].Func == "count":
+			slot = -1 // its truth counts
+		default:
+			slot = p.Slot()
+		}
+		w.argSlots = append(w.argSlots, slot)
+	}
+	return w
 }
 
 func (w *worker) Event(it *scan.Item, r *expr.Runner, _ *scan.Result) error {
-	// Nearly always there is one result of everything.
-	single := true
+	if w.members(it) {
+		return w.table.Add(it.Seq, w.keys, w.args)
+	}
+	return w.programs(it, r)
+}
+
+// members fills in keys and args if all that is needed are members of the value
+// that are there. This is programs without running any.
+func (w *worker) members(it *scan.Item) bool {
+	for i, slot := range w.groupSlots {
+		if slot < 0 || it.Slots[slot].Kind == event.Missing {
+			return false
+		}
+		w.keys[i] = it.Slots[slot]
+	}
+	for i, slot := range w.argSlots {
+		switch {
+		case slot == noArg:
+		case slot < 0 || it.Slots[slot].Kind == event.Missing:
+			return false
+		default:
+			w.args[i] = it.Slots[slot]
+		}
+	}
+	return true
+}
+
+// programs runs the programs of the columns and aggregates.
+func (w *worker) programs(it *scan.Item, r *expr.Runner) error {
+	single := true // one result of everything
 	for i, p := range w.groups {
 		vs, err := p.Run(r, it.Event)
 		if err != nil {
@@ -45,34 +94,34 @@ func (w *worker) Event(it *scan.Item, r *expr.Runner, _ *scan.Result) error {
 			single = false
 		}
 	}
-	several := false
 	for i, p := range w.view.args {
-		switch {
-		case p == nil:
+		if p == nil || w.specs[i].Func == "count" {
 			w.args[i] = event.Value{}
-		case w.specs[i].Func == "count":
-			yes, err := p.Test(r, it.Event)
-			if err != nil {
-				return err
+			if p != nil {
+				yes, err := p.Test(r, it.Event)
+				if err != nil {
+					return err
+				}
+				w.args[i] = event.BoolValue(yes)
 			}
-			w.args[i] = event.BoolValue(yes)
+			w.allArgs[i] = w.args[i : i+1]
+			continue
+		}
+		vs, err := p.Run(r, it.Event)
+		if err != nil {
+			return err
+		}
+		w.allArgs[i] = vs
+		switch len(vs) {
+		case 0:
+			w.args[i] = event.Value{}
+		case 1:
+			w.args[i] = vs[0]
 		default:
-			vs, err := p.Run(r, it.Event)
-			if err != nil {
-				return err
-			}
-			w.allArgs[i] = vs
-			switch len(vs) {
-			case 0:
-				w.args[i] = event.Value{}
-			case 1:
-				w.args[i] = vs[0]
-			default:
-				several = true
-			}
+			single = false
 		}
 	}
-	if single && !several {
+	if single {
 		return w.table.Add(it.Seq, w.keys, w.args)
 	}
 	return w.combinations(it.Seq)
@@ -84,11 +133,6 @@ func (w *worker) EndBlock(*scan.Result) { w.table.Flush() }
 // none: it counts once in each combination of its group columns' results, and
 // in no group if there is none.
 func (w *worker) combinations(seq uint64) error {
-	for i, p := range w.view.args {
-		if p == nil || w.specs[i].Func == "count" {
-			w.allArgs[i] = w.args[i : i+1]
-		}
-	}
 	for _, vs := range w.allKeys {
 		if len(vs) == 0 {
 			w.none++

@@ -1,0 +1,75 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// func inspect64(p *byte, chunks int, marks *uint64) (high, control, backslash int)
+//
+// Looks at chunks times 64 bytes from p. Bit k of marks[j] says whether byte
+// 64*j+k is a quote or a backslash. The results are not 0 if some byte is above
+// 0x7f; is below 0x20 and not '\n'; is a backslash. SSE2 only, which every amd64
+// has.
+TEXT ·inspect64(SB), NOSPLIT, $0-48
+	MOVQ p+0(FP), SI
+	MOVQ chunks+8(FP), CX
+	MOVQ marks+16(FP), DI
+	MOVQ $0x2222222222222222, AX // quotes
+	MOVQ AX, X8
+	PUNPCKLQDQ X8, X8
+	MOVQ $0x5c5c5c5c5c5c5c5c, AX // backslashes
+	MOVQ AX, X9
+	PUNPCKLQDQ X9, X9
+	MOVQ $0x1f1f1f1f1f1f1f1f, AX // the highest control character
+	MOVQ AX, X10
+	PUNPCKLQDQ X10, X10
+	MOVQ $0x0a0a0a0a0a0a0a0a, AX // line ends
+	MOVQ AX, X11
+	PUNPCKLQDQ X11, X11
+	PXOR X12, X12 // all bytes ORed: high
+	PXOR X13, X13 // control
+	PXOR X14, X14 // backslash
+
+// LOOK looks at the 16 bytes at off; the marks go to reg.
+#define LOOK(off, reg) \
+	MOVOU off(SI), X0 \
+	POR X0, X12 \
+	MOVO X0, X1 \
+	PCMPEQB X9, X1 \
+	POR X1, X14 \
+	MOVO X0, X2 \
+	PCMPEQB X8, X2 \
+	POR X1, X2 \
+	PMOVMSKB X2, reg \
+	MOVO X0, X3 \
+	PMINUB X10, X3 \
+	PCMPEQB X0, X3 \
+	PCMPEQB X11, X0 \
+	PANDN X3, X0 \
+	POR X0, X13
+
+loop:
+	TESTQ CX, CX
+	JZ done
+	LOOK(0, R8)
+	LOOK(16, R9)
+	LOOK(32, R10)
+	LOOK(48, R11)
+	SHLQ $16, R9
+	SHLQ $32, R10
+	SHLQ $48, R11
+	ORQ R9, R8
+	ORQ R11, R10
+	ORQ R10, R8
+	MOVQ R8, (DI)
+	ADDQ $64, SI
+	ADDQ $8, DI
+	DECQ CX
+	JMP loop
+
+done:
+	PMOVMSKB X12, AX
+	MOVQ AX, high+24(FP)
+	PMOVMSKB X13, AX
+	MOVQ AX, control+32(FP)
+	PMOVMSKB X14, AX
+	MOVQ AX, backslash+40(FP)
+	RET
