@@ -60,20 +60,32 @@ type Result struct {
 	bad   []badLine
 }
 
+// Take says that only the first n events (by Ends) of the block were wanted:
+// lines after them are as if they had not been read.
+func (r *Result) Take(n int) {
+	for k, b := range r.bad {
+		if b.events >= n {
+			r.bad = r.bad[:k]
+			return
+		}
+	}
+}
+
 type badLine struct {
 	line   int64 // in the block, from 0
+	events int   // in Ends before it
 	reason error
 	raw    []byte // in the block
 }
 
-// Sink takes the results in the order of the input, in one goroutine.
+// Sink takes the results in the order of the input, one call at a time.
 type Sink interface {
-	// Block takes a block's result, after the bad lines in it. It must not
-	// keep it. ErrStop ends the run.
+	// Block takes a block's result, before the bad lines in it. It must not
+	// keep it. ErrStop ends the run, after the bad lines.
 	Block(r *Result) error
 	// Bad takes a bad line: the operand's name, the line's number from 1, the
-	// reason and its bytes. ErrStop ends the run; what the block gave before
-	// that line is still handed to Block (see Options.StopAtBad).
+	// reason and its bytes. ErrStop ends the run. It is called after Block for
+	// the block that the line is in (see Options.StopAtBad).
 	Bad(name string, line int64, reason error, raw []byte) error
 	// LongPart takes a piece of a line over the limit, of which Bad is called
 	// (with no bytes) after the last piece.
@@ -104,40 +116,27 @@ func Run(ctx context.Context, o Options, q *Query, in stream.Blocks, newOperator
 	q.prepare()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	e := &engine{o: o, q: q, in: in, inputs: make(map[int]*input), cancel: cancel}
+	e := &engine{o: o, q: q, in: in, inputs: make(map[int]*input), cancel: cancel, free: make(chan *job, n+2)}
 	e.moved = sync.NewCond(&e.mu)
-	free := make(chan *job, n+2)
-	done := make(chan *job, n+2)
+	e.collector = collector{sink: sink, waiting: make(map[int64]*job), maxLine: o.MaxLine}
 	for range n + 2 {
-		free <- &job{}
+		e.free <- &job{}
 	}
 	var wg sync.WaitGroup
 	for range n {
 		w := e.newWorker(newOperator())
-		wg.Go(func() { w.run(ctx, free, done) })
+		wg.Go(func() { w.run(ctx) })
 	}
-	go func() { wg.Wait(); close(done) }()
-
-	c := collector{sink: sink, waiting: make(map[int64]*job), stopAtBad: o.StopAtBad, maxLine: o.MaxLine}
-	var err error
-	for j := range done {
-		if err != nil {
-			continue // let the workers end
+	wg.Wait()
+	switch err := e.err.(type) {
+	case *panicError:
+		panic(err)
+	default:
+		if errors.Is(err, ErrStop) {
+			return nil
 		}
-		if err = c.add(j, free); err != nil {
-			cancel()
-		}
+		return err
 	}
-	if err == nil {
-		err = e.failure()
-	}
-	if p, ok := err.(*panicError); ok {
-		panic(p)
-	}
-	if errors.Is(err, ErrStop) {
-		return nil
-	}
-	return err
 }
 
 // job is a block and its result on their way round.
@@ -152,11 +151,18 @@ type engine struct {
 	q      *Query
 	in     stream.Blocks
 	cancel context.CancelFunc
+	free   chan *job
 
 	mu     sync.Mutex
 	moved  *sync.Cond // an input's format was decided, or its turn passed on
 	inputs map[int]*input
 	err    error
+
+	// Whoever has finished a block puts it into the collector and hands out
+	// what is next in order: waking up a goroutine for that would cost more
+	// than doing it.
+	collecting sync.Mutex
+	collector  collector
 }
 
 // input is what is known of one operand.
@@ -165,18 +171,14 @@ type input struct {
 	turn   int64 // the number of the block that may decide, while format is nil
 }
 
+// fail ends the run with its first error.
 func (e *engine) fail(err error) {
 	e.mu.Lock()
 	if e.err == nil {
 		e.err = err
 	}
 	e.mu.Unlock()
-}
-
-func (e *engine) failure() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.err
+	e.cancel()
 }
 
 // format returns the format of the block's input, nil if that cannot be told
@@ -227,40 +229,49 @@ func (e *engine) newWorker(op Operator) *worker {
 	return w
 }
 
-func (w *worker) run(ctx context.Context, free <-chan *job, done chan<- *job) {
+func (w *worker) run(ctx context.Context) {
+	// A panic goes on in Run's caller, where there is somebody to tell the user.
+	defer func() {
+		if v := recover(); v != nil {
+			w.e.fail(&panicError{v, debug.Stack()})
+		}
+	}()
 	for {
 		var j *job
 		select {
-		case j = <-free:
+		case j = <-w.e.free:
 		case <-ctx.Done():
 			w.e.fail(ctx.Err())
 			return
 		}
 		err := w.e.in.Next(ctx, &j.block)
+		if err == io.EOF {
+			w.e.free <- j // the others need it no more, but may wait for one
+			return
+		}
+		if err == nil {
+			w.block(j)
+			err = w.e.collect(ctx, j)
+		}
 		if err != nil {
-			if err != io.EOF {
-				w.e.fail(err)
-			}
+			w.e.fail(err)
 			return
 		}
-		if !w.try(j) {
-			return
-		}
-		done <- j // has room for all jobs there are
 	}
 }
 
-// try is block; false if it panicked. Run then panics in its caller's
-// goroutine, where there is somebody to tell the user.
-func (w *worker) try(j *job) (ok bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			w.e.fail(&panicError{v, debug.Stack()})
-			w.e.cancel()
-		}
-	}()
-	w.block(j)
-	return true
+// collect hands a finished job to the collector.
+func (e *engine) collect(ctx context.Context, j *job) error {
+	e.collecting.Lock()
+	defer e.collecting.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err() // nothing comes after what ended the run
+	}
+	if err := e.collector.add(j, e.free); err != nil {
+		e.fail(err) // while nobody else can collect
+		return err
+	}
+	return nil
 }
 
 type panicError struct {
@@ -320,7 +331,7 @@ func (w *worker) block(j *job) {
 				j.fatal = err
 				break
 			}
-			out.bad = append(out.bad, badLine{out.lines, err, line})
+			out.bad = append(out.bad, badLine{out.lines, len(out.Ends), err, line})
 			if w.e.o.StopAtBad {
 				break
 			}
@@ -335,12 +346,11 @@ func blank(line []byte) bool {
 
 // collector puts results in order.
 type collector struct {
-	sink      Sink
-	stopAtBad bool
-	maxLine   int64
-	waiting   map[int64]*job
-	next      int64 // number of the block that comes next
-	lines     int64 // lines of the current input so far
+	sink    Sink
+	maxLine int64
+	waiting map[int64]*job
+	next    int64 // number of the block that comes next
+	lines   int64 // lines of the current input so far
 }
 
 func (c *collector) add(j *job, free chan<- *job) error {
@@ -378,16 +388,16 @@ func (c *collector) deliver(j *job) error {
 		c.lines++
 		return c.sink.Bad(b.Name, c.lines, event.Bad("line is longer than %d bytes", c.maxLine), nil)
 	}
-	var stop error
+	stop := c.sink.Block(r)
+	if stop != nil && stop != ErrStop {
+		return stop
+	}
 	for _, bad := range r.bad {
-		if stop = c.sink.Bad(b.Name, c.lines+bad.line+1, bad.reason, bad.raw); stop != nil {
-			break
+		if err := c.sink.Bad(b.Name, c.lines+bad.line+1, bad.reason, bad.raw); err != nil {
+			return err
 		}
 	}
 	c.lines += r.lines
-	if err := c.sink.Block(r); err != nil {
-		return err
-	}
 	if stop != nil {
 		return stop
 	}

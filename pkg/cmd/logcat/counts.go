@@ -17,10 +17,9 @@ func (h *head) block(r *scan.Result) error {
 		h.left -= int64(len(r.Ends))
 		return h.write(r.Out)
 	}
-	if h.left > 0 {
-		if err := h.write(r.Out[:r.Ends[h.left-1]]); err != nil {
-			return err
-		}
+	r.Take(int(h.left))
+	if err := h.write(r.Out[:r.Ends[h.left-1]]); err != nil {
+		return err
 	}
 	return scan.ErrStop
 }
