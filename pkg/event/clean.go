@@ -3,6 +3,7 @@ package event
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"math/bits"
 )
 
@@ -25,14 +26,40 @@ type Clean struct {
 	block []byte
 }
 
-// offset returns where in the block a line lies, if it was cut out of it
-// without limiting its capacity.
-func (c *Clean) offset(line []byte) (int, bool) {
+// Marks finds quotes and backslashes of one line.
+type Marks struct {
+	words []uint64
+	off   int // bit off+i of words stands for line[i]
+}
+
+// Marks returns the marks of a line of the block that c was made for. The line
+// must have been cut out of the block without limiting its capacity; false if
+// it was not, or if there are no marks on this machine: do without then.
+func (c *Clean) Marks(line []byte) (Marks, bool) {
 	off := cap(c.block) - cap(line)
-	if len(line) == 0 || off < 0 || off+len(line) > len(c.block) || &c.block[off] != &line[0] {
-		return 0, false
+	if c.marks == nil || len(line) == 0 || off < 0 || off+len(line) > len(c.block) || &c.block[off] != &line[0] {
+		return Marks{}, false
 	}
-	return off, true
+	return Marks{c.marks, off}, true
+}
+
+// Next returns the index in the line of the next quote or backslash from i on,
+// which must be in the line; a number beyond the line if there is none.
+func (m *Marks) Next(i int) int {
+	k := uint(m.off + i)
+	if w := m.words[k/64] >> (k % 64); w != 0 {
+		return i + bits.TrailingZeros64(w)
+	}
+	return m.far(k / 64)
+}
+
+func (m *Marks) far(k uint) int {
+	for k++; k < uint(len(m.words)); k++ {
+		if w := m.words[k]; w != 0 {
+			return 64*int(k) - m.off + bits.TrailingZeros64(w)
+		}
+	}
+	return math.MaxInt
 }
 
 // inspectBytes says whether b has bytes above 0x7f, control characters other

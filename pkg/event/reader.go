@@ -1,9 +1,6 @@
 package event
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "encoding/binary"
 
 // Mode says which lines a Reader takes.
 type Mode uint8
@@ -29,10 +26,8 @@ type Reader struct {
 	clean  Clean
 	simple bool // strings of the block hold neither backslashes nor controls
 
-	// The marks of the line in hand: bit off+i stands for line[i]. nil: there
-	// are none.
-	marks []uint64
-	off   int
+	marks  Marks // of the line in hand, if marked
+	marked bool
 
 	bare, env *shape // the line as a bare value; as an event
 	wasEvent  bool   // the last line was an event: try that first
@@ -64,12 +59,8 @@ func (r *Reader) Block(c Clean) {
 func (r *Reader) Read(line []byte, ev *Event) error {
 	ev.Line = line
 	r.ev = ev
-	r.marks = nil
-	if r.clean.NoControl && r.clean.marks != nil {
-		var ok bool
-		if r.off, ok = r.clean.offset(line); ok {
-			r.marks = r.clean.marks
-		}
+	if r.marked = r.clean.NoControl; r.marked {
+		r.marks, r.marked = r.clean.Marks(line)
 	}
 	if !r.clean.UTF8 {
 		if k := validUTF8(line); k >= 0 {
@@ -460,12 +451,9 @@ next:
 		start := i
 		if n.str {
 			escaped := false
-			if r.marks != nil {
-				k := uint(r.off + i)
-				if w := r.marks[k/64] >> (k % 64); w != 0 {
-					i += bits.TrailingZeros64(w)
-				} else {
-					i = r.nextMark(i, len(b))
+			if r.marked {
+				if i < len(b) {
+					i = r.marks.Next(i)
 				}
 				if i >= len(b) {
 					return r.fault.set("unterminated string", len(b))
@@ -536,17 +524,6 @@ next:
 			r.keep(n, RawValue(b[start:i:i]))
 		}
 	}
-}
-
-// nextMark returns the index of the next marked byte of the line from i on, end
-// or more if there is none.
-func (r *Reader) nextMark(i, end int) int {
-	for k := (r.off+i)/64 + 1; k < len(r.marks) && 64*k-r.off < end; k++ {
-		if r.marks[k] != 0 {
-			return 64*k - r.off + bits.TrailingZeros64(r.marks[k])
-		}
-	}
-	return end
 }
 
 // subObject parses the object that is n's value.

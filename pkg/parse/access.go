@@ -45,7 +45,7 @@ var memberNames = [numMembers]string{
 type access struct {
 	zone     *time.Location
 	combined bool
-	utf8     bool
+	clean    event.Clean
 	simple   bool // the block holds neither backslashes nor control characters
 	want     []wanted
 
@@ -81,18 +81,19 @@ func newAccess(o Options, combined bool) *access {
 }
 
 func (p *access) Block(c event.Clean) {
-	p.utf8 = c.UTF8
+	p.clean = c
 	p.simple = c.NoControl && c.NoBackslash
 }
 
 func (p *access) Parse(line []byte, ev *event.Event) error {
 	p.line = nil
 	ev.Line, ev.Bare = line, true
-	if !p.utf8 {
+	if !p.clean.UTF8 {
 		if err := checkUTF8(line); err != nil {
 			return err
 		}
 	}
+	p.marks, p.marked = p.clean.Marks(line)
 	if err := p.read(dropCR(line)); err != nil {
 		return err
 	}

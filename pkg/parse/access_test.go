@@ -235,8 +235,17 @@ func (x fixture) check(t testing.TB, line string, c event.Clean) string {
 	t.Helper()
 	var ev event.Event
 	ev.Reset(x.f.Len())
+	raw := []byte(line)
+	if c.UTF8 || c.NoControl || c.NoBackslash {
+		// In a block with marks, between lines whose quotes must not matter.
+		block := []byte("x\"\\\n" + line + "\n\" \"\n")
+		var m event.Clean
+		m.Inspect(block)
+		m.UTF8, m.NoControl, m.NoBackslash = c.UTF8, c.NoControl, c.NoBackslash
+		c, raw = m, block[4:4+len(line)]
+	}
 	x.p.Block(c)
-	err := x.p.Parse([]byte(line), &ev)
+	err := x.p.Parse(raw, &ev)
 	want, wantErr := accessSlow(line, x.combined)
 	if err != nil || wantErr != nil {
 		got, _ := err.(*event.BadError)

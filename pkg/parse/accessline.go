@@ -35,6 +35,9 @@ func (s span) present() bool { return s.to > 0 }
 // zeros. referer and agent are absent in a common line.
 type entry struct {
 	addr, user, time, request, status, size, referer, agent span
+	// marks, if marked, has the quotes of the line.
+	marks  event.Marks
+	marked bool
 	// inner: there may be quotes in the quoted fields.
 	inner bool
 	// methodEnd and protocolStart are splitRequest's results, if not unknown.
@@ -145,12 +148,20 @@ func (e *entry) fastHead(line []byte) int {
 
 // closing is closingQuote, quick where the first quote is the closing one.
 func (e *entry) closing(line []byte, start int) int {
-	q := bytes.IndexByte(line[start:], '"')
-	if q < 0 {
-		return -1
+	var q int
+	if e.marked && start < len(line) {
+		// The mark may be a backslash: then it is a quote behind it that
+		// counts.
+		if q = e.marks.Next(start); q >= len(line) {
+			return -1
+		}
+	} else {
+		if q = bytes.IndexByte(line[start:], '"'); q < 0 {
+			return -1
+		}
+		q += start
 	}
-	q += start
-	if line[q-1] != '\\' && (q+1 == len(line) || line[q+1] == ' ') {
+	if line[q] == '"' && line[q-1] != '\\' && (q+1 == len(line) || line[q+1] == ' ') {
 		return q
 	}
 	e.inner = true
@@ -190,7 +201,7 @@ func isLetter(c byte) bool { return c|0x20-'a' < 26 }
 // split finds the fields of any line. The error is a *event.BadError.
 func (e *entry) split(line []byte, combined bool) error {
 	line = bytes.TrimRight(line, " ")
-	*e = entry{inner: true, methodEnd: unknown}
+	*e = entry{marks: e.marks, marked: e.marked, inner: true, methodEnd: unknown}
 	i, err := e.splitHead(line)
 	if err != nil {
 		return err
