@@ -58,6 +58,9 @@ var house = []room{
 	{"cmd/logcat", 6, []string{"pkg/cli", "pkg/cmd/logcat"}},
 	{"cmd/logview", 6, []string{"pkg/cli", "pkg/cmd/logview"}},
 
+	// The commands' scripts (tests only).
+	{"cmd", 7, []string{"pkg/cli", "pkg/cmd/logcat", "pkg/cmd/logview", testscript}},
+
 	{"scripts/bench", 6, nil},
 	{"scripts/completions", 6, []string{"pkg/cli", "pkg/cmd/logcat", "pkg/cmd/logview"}},
 	{"scripts/samplelog", 6, nil},
@@ -213,11 +216,12 @@ func TestLayers(t *testing.T) {
 }
 
 func TestLinks(t *testing.T) {
-	commands, err := fs.Glob(os.DirFS("."), "cmd/*")
+	commands, err := fs.Glob(os.DirFS("."), "cmd/*/main.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, command := range commands {
+		command = path.Dir(command)
 		if !slices.ContainsFunc(links, func(l struct {
 			command string
 			without []string

@@ -1,7 +1,5 @@
 package cli
 
-import "math"
-
 // ReaderFlags are the flags common to all commands that read events. What a
 // field holds before Add is its default; where it holds nothing, Add puts the
 // usual one. The texts of expressions, times and zones are not looked into.
@@ -21,8 +19,9 @@ type ReaderFlags struct {
 	Progress string // --progress: auto, always or never
 }
 
-// maxMaxLine is the highest --max-line: a line must fit an int, several times.
-const maxMaxLine = min(1<<40, math.MaxInt/4)
+// maxMaxLine is the highest --max-line: several lines must fit into memory, on
+// machines of 32 bits too.
+const maxMaxLine = 1 << 30
 
 // Add declares the flags. inputs are the formats that -i accepts, outputs those
 // of -o.

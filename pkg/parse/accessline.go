@@ -416,11 +416,17 @@ func splitRequest(text []byte) (methodEnd, protocolStart int) {
 	if p < 4 || text[p-1] != ' ' || binary.LittleEndian.Uint64(text[p:])&^(0xff<<40|0xff<<56) != http ||
 		text[p+5]-'0' > 9 || text[p+7]-'0' > 9 {
 		p = bytes.LastIndexByte(text, ' ') + 1
-		if !isProtocol(text[p:]) {
+		if !isProtocol(text[p:]) || len(text) < 4 {
 			return 0, 0
 		}
 	}
 	m := 0
+	switch binary.LittleEndian.Uint32(text) { // p is 4 at least
+	case 'G' | 'E'<<8 | 'T'<<16 | ' '<<24:
+		m = 3
+	case 'P' | 'O'<<8 | 'S'<<16 | 'T'<<24, 'H' | 'E'<<8 | 'A'<<16 | 'D'<<24:
+		m = 4
+	}
 	for m < p && isTokenByte(text[m]) {
 		m++
 	}

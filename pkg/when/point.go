@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"strings"
 	"time"
+	_ "time/tzdata" // zones have their names on machines without zone data, too
 )
 
 // ParsePoint reads a point in time as people give it on a command line, at the

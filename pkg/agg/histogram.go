@@ -1,0 +1,196 @@
+package agg
+
+import (
+	"math"
+	"math/big"
+	"slices"
+	"strconv"
+)
+
+// histogram counts numbers in buckets that divide each octave [2^o, 2^(o+1))
+// into 64 equal parts, positive and negative ones apart. The middle of a bucket
+// is within 1/128 of every value in it; rounding it to four digits adds 1/2000
+// at most, which together is less than 1 %.
+//
+// Which bucket a number is in depends on the number only, so histograms of
+// parts merge into the histogram of the whole.
+type histogram struct {
+	n        uint64
+	zeros    uint64
+	pos, neg octaves
+	// min and max are exact, packed.
+	min, max   uint64
+	minF, maxF float64
+}
+
+const (
+	bucketBits = 6
+	buckets    = 1 << bucketBits
+)
+
+// octaves are the buckets of one sign, by octave in ascending order.
+type octaves struct {
+	numbers []int32
+	counts  []*[buckets]uint64
+}
+
+// page returns the buckets of octave o.
+func (s *octaves) page(o int32) *[buckets]uint64 {
+	// The octaves in use are nearly always all from the first to the last.
+	if len(s.numbers) > 0 {
+		if i := o - s.numbers[0]; 0 <= i && int(i) < len(s.numbers) && s.numbers[i] == o {
+			return s.counts[i]
+		}
+	}
+	i, ok := slices.BinarySearch(s.numbers, o)
+	if !ok {
+		s.numbers = slices.Insert(s.numbers, i, o)
+		s.counts = slices.Insert(s.counts, i, new([buckets]uint64))
+	}
+	return s.counts[i]
+}
+
+func (h *histogram) addPacked(packed uint64, p *packer) {
+	n := p.number(packed)
+	f := n.float()
+	h.extend(f, packed, p)
+	*h.bucket(n, f)++
+}
+
+// spot prepares for a number and returns the counter of it, which the caller
+// must increase. The number is packed only if it is the smallest or largest.
+func (h *histogram) spot(n number, p *packer) *uint64 {
+	f := n.float()
+	if !(h.minF < f && f < h.maxF) {
+		h.extend(f, p.pack(n), p)
+	}
+	return h.bucket(n, f)
+}
+
+// extend keeps the smallest and largest value.
+func (h *histogram) extend(f float64, packed uint64, p *packer) {
+	if h.n == 0 || f < h.minF || f == h.minF && packed != h.min && p.compare(packed, h.min) < 0 {
+		h.min, h.minF = packed, f
+	}
+	if h.n == 0 || f > h.maxF || f == h.maxF && packed != h.max && p.compare(packed, h.max) > 0 {
+		h.max, h.maxF = packed, f
+	}
+}
+
+// bucket counts a number in n and returns the counter of its bucket.
+func (h *histogram) bucket(n number, f float64) *uint64 {
+	h.n++
+	side := &h.pos
+	switch {
+	case n.digits == nil && n.m == 0:
+		return &h.zeros
+	case n.digits == nil && n.m < 0 || n.digits != nil && n.digits[0] == '-':
+		side = &h.neg
+		f = -f
+	}
+	if f >= 0x1p-1022 && f <= math.MaxFloat64 {
+		b := math.Float64bits(f)
+		return &side.page(int32(b>>52) - 1023)[b>>(52-bucketBits)&(buckets-1)]
+	}
+	o, sub := bigBucket(n)
+	return &side.page(o)[sub]
+}
+
+// bigBucket returns the octave and bucket of a number that is not zero; it is
+// for those out of float64's range.
+func bigBucket(n number) (o int32, sub int) {
+	var buf [64]byte
+	f, _, _ := big.ParseFloat(string(n.append(buf[:0], false)), 10, 64, big.ToZero)
+	exp := f.MantExp(f) // 0.5 ≤ |f| < 1
+	m, _ := f.Abs(f).Float64()
+	return int32(exp - 1), min(int((2*m-1)*buckets), buckets-1)
+}
+
+// merge adds o, whose min and max are packed by p.
+func (h *histogram) merge(o *histogram, p *packer) {
+	if o.minF < h.minF || o.minF == h.minF && o.min != h.min && p.compare(o.min, h.min) < 0 {
+		h.min, h.minF = o.min, o.minF
+	}
+	if o.maxF > h.maxF || o.maxF == h.maxF && o.max != h.max && p.compare(o.max, h.max) > 0 {
+		h.max, h.maxF = o.max, o.maxF
+	}
+	h.n += o.n
+	h.zeros += o.zeros
+	h.pos.merge(&o.pos)
+	h.neg.merge(&o.neg)
+}
+
+func (s *octaves) merge(t *octaves) {
+	for i, o := range t.numbers {
+		page := s.page(o)
+		for j, n := range t.counts[i] {
+			page[j] += n
+		}
+	}
+}
+
+// repack moves what is packed to another packer.
+func (h *histogram) repack(from, to *packer) {
+	h.min, h.max = to.move(h.min, from), to.move(h.max, from)
+}
+
+// at returns the k-th smallest value, packed, if it is known exactly.
+func (h *histogram) at(k uint64) (packed uint64, exact bool) {
+	switch k {
+	case 1:
+		return h.min, true
+	case h.n:
+		return h.max, true
+	}
+	return 0, false
+}
+
+// append appends the middle of the bucket that the k-th smallest value is in,
+// but nothing outside of the smallest and largest value.
+func (h *histogram) append(dst []byte, k uint64) []byte {
+	for i := len(h.neg.numbers) - 1; i >= 0; i-- {
+		for sub := buckets - 1; sub >= 0; sub-- {
+			n := h.neg.counts[i][sub]
+			if k <= n {
+				return h.appendMiddle(dst, h.neg.numbers[i], sub, true)
+			}
+			k -= n
+		}
+	}
+	if k <= h.zeros {
+		return append(dst, '0')
+	}
+	k -= h.zeros
+	for i, o := range h.pos.numbers {
+		for sub, n := range h.pos.counts[i] {
+			if k <= n {
+				return h.appendMiddle(dst, o, sub, false)
+			}
+			k -= n
+		}
+	}
+	return append(dst, "null"...) // not reached: k ≤ h.n
+}
+
+func (h *histogram) appendMiddle(dst []byte, o int32, sub int, neg bool) []byte {
+	m := 1 + (float64(sub)+0.5)/buckets
+	if neg {
+		m = -m
+	}
+	var text [32]byte
+	var lit []byte
+	if -1022 <= o && o <= 1023 {
+		f := math.Ldexp(m, int(o))
+		lit = strconv.AppendFloat(text[:0], f, 'e', 3, 64)
+	} else {
+		f := new(big.Float).SetMantExp(big.NewFloat(m), int(o))
+		lit = f.Append(text[:0], 'e', 3)
+	}
+	n, _ := parseNumber(lit, new([]byte))
+	if f := n.float(); f < h.minF {
+		n, _ = parseNumber(strconv.AppendFloat(text[:0], h.minF, 'e', -1, 64), new([]byte))
+	} else if f > h.maxF {
+		n, _ = parseNumber(strconv.AppendFloat(text[:0], h.maxF, 'e', -1, 64), new([]byte))
+	}
+	return n.append(dst, true)
+}

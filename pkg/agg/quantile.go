@@ -1,0 +1,287 @@
+package agg
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"math/bits"
+	"slices"
+	"strconv"
+
+	"logtools/pkg/event"
+)
+
+// exactValues is how many values of a group quantiles keep before they turn
+// to a histogram.
+const exactValues = 1000
+
+// quantileState is for median and pN: all quantiles of one EXPR. A group keeps
+// its values, packed into a word each; with more than exactValues of them it
+// keeps a histogram instead. Whether it does depends only on how many there
+// are, so the result does not depend on the order of adding and merging.
+type quantileState struct {
+	spec   *Spec
+	exact  bool
+	groups store[valuesOf]
+	pool   pool
+	packer packer
+	hists  []*histogram
+
+	sorted []ranked // the values of a group, for several quantiles of it
+	which  uint32   // that group + 1; 0: none
+
+	loaded uint64 // see touch
+}
+
+type valuesOf struct {
+	values array
+	n      uint32 // values in the array
+	hist   uint32 // in hists, plus one
+}
+
+// ranked is a packed value with its nearest float64.
+type ranked struct {
+	f      float64
+	packed uint64
+}
+
+func (st *quantileState) prepare(r *rows, v *event.Value, c *cell) error {
+	return prepareNumber(st.spec, r, v, c)
+}
+
+func (st *quantileState) grow(n int) { st.groups.grow(n) }
+
+// add goes in stages: all groups, then the places where the values go, are
+// loaded before the first of them is looked at (see touch).
+func (st *quantileState) add(r *rows, cells []cell) {
+	st.which = 0
+	groups := r.groups[:len(cells)]
+	loaded := uint64(0)
+	for _, id := range groups {
+		loaded += uint64(st.groups.at(id).n)
+	}
+	var places [batchLen]*uint64
+	for i, id := range groups {
+		places[i] = &st.loaded
+		g := st.groups.at(id)
+		switch {
+		case g.n > 0:
+			places[i] = &st.pool.words(g.values)[g.n-1]
+		case g.hist != 0 && cells[i].kind != event.Missing:
+			places[i] = st.hists[g.hist-1].spot(r.number(&cells[i]), &st.packer)
+		}
+	}
+	st.loaded = loaded + touch(places[:len(groups)])
+	old := uint32(len(st.hists))
+	for i, id := range groups {
+		if cells[i].kind == event.Missing {
+			continue
+		}
+		g := st.groups.at(id)
+		switch {
+		case g.hist == 0:
+			st.push(g, st.packer.pack(r.number(&cells[i])))
+		case g.hist > old: // it has become one in this batch
+			*st.hists[g.hist-1].spot(r.number(&cells[i]), &st.packer)++
+		default:
+			*places[i]++
+		}
+	}
+}
+
+// push adds a packed value to a group without a histogram.
+func (st *quantileState) push(g *valuesOf, packed uint64) {
+	if g.n == exactValues && !st.exact {
+		st.toHistogram(g).addPacked(packed, &st.packer)
+		return
+	}
+	switch size := uint32(minWords) << g.values.class; {
+	case g.n == 0:
+		g.values = st.pool.alloc(0)
+	case g.n == size:
+		bigger := st.pool.alloc(g.values.class + 1)
+		copy(st.pool.words(bigger), st.pool.words(g.values))
+		st.pool.release(g.values)
+		g.values = bigger
+	}
+	st.pool.words(g.values)[g.n] = packed
+	g.n++
+}
+
+// toHistogram makes a histogram of the values of g.
+func (st *quantileState) toHistogram(g *valuesOf) *histogram {
+	h := &histogram{}
+	if g.n > 0 {
+		for _, p := range st.pool.words(g.values)[:g.n] {
+			h.addPacked(p, &st.packer)
+		}
+		st.pool.release(g.values)
+	}
+	st.hists = append(st.hists, h)
+	*g = valuesOf{hist: uint32(len(st.hists))}
+	return h
+}
+
+func (st *quantileState) merge(o state, groups []uint32) {
+	st.which = 0
+	other := o.(*quantileState)
+	for i, to := range groups {
+		from, dst := other.groups.at(uint32(i)), st.groups.at(to)
+		if from.hist != 0 {
+			h := other.hists[from.hist-1]
+			h.repack(&other.packer, &st.packer)
+			if dst.hist != 0 {
+				st.hists[dst.hist-1].merge(h, &st.packer)
+				continue
+			}
+			if dst.n > 0 {
+				for _, p := range st.pool.words(dst.values)[:dst.n] {
+					h.addPacked(p, &st.packer)
+				}
+				st.pool.release(dst.values)
+			}
+			st.hists = append(st.hists, h)
+			*dst = valuesOf{hist: uint32(len(st.hists))}
+			continue
+		}
+		if from.n == 0 {
+			continue
+		}
+		for _, p := range other.pool.words(from.values)[:from.n] {
+			p = st.packer.move(p, &other.packer)
+			if dst.hist != 0 {
+				st.hists[dst.hist-1].addPacked(p, &st.packer)
+			} else {
+				st.push(dst, p)
+			}
+		}
+	}
+}
+
+func (st *quantileState) result(group uint32, s *Spec, buf *[]byte) event.Value {
+	g := st.groups.at(group)
+	var packed uint64
+	switch {
+	case g.hist != 0:
+		h := st.hists[g.hist-1]
+		k := nearestRank(h.n, s.Q)
+		if v, exact := h.at(k); exact {
+			packed = v
+			break
+		}
+		from := len(*buf)
+		*buf = h.append(*buf, k)
+		return numberIn(*buf, from)
+	case g.n == 0:
+		return event.Value{Kind: event.Null}
+	default:
+		st.sort(group, g)
+		packed = st.sorted[nearestRank(uint64(g.n), s.Q)-1].packed
+	}
+	from := len(*buf)
+	*buf = st.packer.append(*buf, packed)
+	return numberIn(*buf, from)
+}
+
+func (st *quantileState) sort(group uint32, g *valuesOf) {
+	if st.which == group+1 {
+		return
+	}
+	st.which = group + 1
+	st.sorted = slices.Grow(st.sorted[:0], int(g.n))
+	for _, p := range st.pool.words(g.values)[:g.n] {
+		st.sorted = append(st.sorted, ranked{st.packer.float(p), p})
+	}
+	slices.SortFunc(st.sorted, func(a, b ranked) int {
+		if c := cmp.Compare(a.f, b.f); c != 0 || a.packed == b.packed {
+			return c
+		}
+		return st.packer.compare(a.packed, b.packed)
+	})
+}
+
+// nearestRank returns the rank, from 1, of the quantile q of n values:
+// the smallest k with k/n ≥ q.
+func nearestRank(n, q uint64) uint64 {
+	hi, lo := bits.Mul64(n, q)
+	lo, carry := bits.Add64(lo, wholeQ-1, 0)
+	k, _ := bits.Div64(hi+carry, lo, wholeQ)
+	return min(max(k, 1), n)
+}
+
+// packer packs numbers into a word each: m × 10^e as m<<8 | e, and what does
+// not fit, which is rare, as the place of its digits<<8 | 0x80.
+type packer struct {
+	literals arena
+	scratch  []byte
+}
+
+const literalMark = 0x80 // as e: -128
+
+func (p *packer) pack(n number) uint64 {
+	if n.digits == nil && -127 <= n.e && n.e <= 127 && -1<<55 <= n.m && n.m < 1<<55 {
+		return uint64(n.m)<<8 | uint64(uint8(n.e))
+	}
+	p.scratch = n.append(p.scratch[:0], true)
+	return p.packLiteral(p.scratch)
+}
+
+// packLiteral keeps a number's text, with its length in front. The place of it
+// must fit 56 bits, 28 for the chunk and 28 for the byte in it.
+func (p *packer) packLiteral(lit []byte) uint64 {
+	var head [binary.MaxVarintLen64]byte
+	k := binary.PutUvarint(head[:], uint64(len(lit)))
+	ref, b := p.literals.alloc(k + len(lit))
+	copy(b, head[:k])
+	copy(b[k:], lit)
+	return (ref>>32<<28|ref&(1<<28-1))<<8 | literalMark
+}
+
+func (p *packer) literal(packed uint64) []byte {
+	ref := packed >> 8
+	b := p.literals.chunks[ref>>28][ref&(1<<28-1):]
+	n, k := binary.Uvarint(b)
+	return b[k : k+int(n) : k+int(n)]
+}
+
+// number unpacks; the digits are valid until the next call.
+func (p *packer) number(packed uint64) number {
+	if uint8(packed) != literalMark {
+		return number{m: int64(packed) >> 8, e: int32(int8(packed))}
+	}
+	p.scratch = p.scratch[:0]
+	n, _ := parseNumber(p.literal(packed), &p.scratch)
+	return n
+}
+
+func (p *packer) append(dst []byte, packed uint64) []byte {
+	if uint8(packed) == literalMark {
+		return append(dst, p.literal(packed)...)
+	}
+	return p.number(packed).append(dst, true)
+}
+
+func (p *packer) float(packed uint64) float64 {
+	if uint8(packed) == literalMark {
+		f, _ := strconv.ParseFloat(string(p.literal(packed)), 64)
+		return f
+	}
+	return p.number(packed).float()
+}
+
+func (p *packer) compare(a, b uint64) int {
+	var x, y [160]byte
+	s, t := p.append(x[:0], a), p.append(y[:0], b)
+	if bytes.Equal(s, t) {
+		return 0
+	}
+	return event.Compare(event.RawValue(s), event.RawValue(t))
+}
+
+// move packs what o has packed.
+func (p *packer) move(packed uint64, o *packer) uint64 {
+	if uint8(packed) != literalMark {
+		return packed
+	}
+	return p.packLiteral(o.literal(packed))
+}

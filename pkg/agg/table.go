@@ -1,0 +1,359 @@
+package agg
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"unicode/utf8"
+
+	"logtools/pkg/event"
+)
+
+// Options of a Table; the zero value works.
+type Options struct {
+	// Exact forbids sketches: quantiles keep all values of a group and
+	// distinct a hash of each different one.
+	Exact bool
+}
+
+// Table holds groups of events and the aggregates of each. It is not safe for
+// concurrent use: each worker has its own, with the same specs, columns and
+// options, and they are merged at the end.
+type Table struct {
+	specs   []Spec
+	columns int
+	opts    Options
+
+	groups index
+	states []state
+	// stateOf[i] is the state that spec i reads, -1 for a plain count; argOf
+	// is the reverse: a spec whose argument state j takes. Specs that need the
+	// same state of the same EXPR share it.
+	stateOf, argOf []int
+
+	batch batch
+	multi [][]cell // scratch of AddMulti
+}
+
+// batchLen is how many events are collected before the groups are touched. It
+// is a power of two: loops mask their index with it.
+const batchLen = 64
+
+// maxPending is how many bytes of keys and values are collected at most,
+// before those of one event.
+const maxPending = 256 << 10
+
+// batch is what was added but is not in the groups yet. It holds copies: the
+// memory behind the Values given to Add may change at once.
+type batch struct {
+	n      int
+	hashes [batchLen]uint64
+	keys   [batchLen]span
+	rows
+	cells [][]cell // per state: batchLen
+}
+
+// rows is what states get of a batch besides the cells.
+type rows struct {
+	groups [batchLen]uint32
+	seqs   [batchLen]uint64
+	buf    []byte // what spans point into
+}
+
+// span is a piece of rows.buf.
+type span struct{ off, len uint32 }
+
+func (r *rows) bytes(s span) []byte { return r.buf[s.off : s.off+s.len : s.off+s.len] }
+
+// cell is a value made ready for a state, which knows what it holds.
+type cell struct {
+	a, b uint64
+	e    int32
+	kind event.Kind // Missing: there is no value, skip it
+	big  bool
+}
+
+func (c *cell) setSpan(s span) { c.b = uint64(s.off)<<32 | uint64(s.len) }
+func (c *cell) span() span     { return span{uint32(c.b >> 32), uint32(c.b)} }
+
+// state is the states of one aggregate of all groups.
+type state interface {
+	// prepare checks a value that is neither null nor missing and fills the
+	// cell c, which is zero but for its kind. It may append to r.buf.
+	prepare(r *rows, v *event.Value, c *cell) error
+	// grow makes room for n groups.
+	grow(n int)
+	// add adds cells[i] to the group r.groups[i], for each i. The numbers
+	// r.seqs[i] tell the order; of equal ones the later cell is later.
+	add(r *rows, cells []cell)
+	// merge adds the group g of o, which has the same type, to the group
+	// groups[g], for each g. o is used up.
+	merge(o state, groups []uint32)
+	// result returns the result of s for the group. It may append to *buf and
+	// point there.
+	result(group uint32, s *Spec, buf *[]byte) event.Value
+}
+
+// NewTable returns an empty table for groups of so many columns.
+func NewTable(specs []Spec, columns int, o Options) *Table {
+	t := &Table{specs: specs, columns: columns, opts: o}
+	type sharing struct {
+		kind, expr string
+		n          int
+	}
+	shared := make(map[sharing]int)
+	for i := range specs {
+		s := &specs[i]
+		if s.Func == "count" && s.Expr == "" {
+			t.stateOf = append(t.stateOf, -1)
+			continue
+		}
+		key := sharing{s.Func, s.Expr, s.N}
+		switch s.Func {
+		case "median":
+			key.kind = "p"
+		case "avg":
+			key.kind = "sum"
+		}
+		j, ok := shared[key]
+		if !ok {
+			j = len(t.states)
+			shared[key] = j
+			t.states = append(t.states, newState(key.kind, s, o))
+			t.argOf = append(t.argOf, i)
+			t.batch.cells = append(t.batch.cells, make([]cell, batchLen))
+		}
+		t.stateOf = append(t.stateOf, j)
+	}
+	return t
+}
+
+func newState(kind string, s *Spec, o Options) state {
+	switch kind {
+	case "count":
+		return &countState{}
+	case "sum":
+		return &sumState{spec: s}
+	case "stddev":
+		return &stddevState{spec: s}
+	case "p":
+		return &quantileState{spec: s, exact: o.Exact}
+	case "distinct":
+		return newDistinctState(o.Exact)
+	case "min", "max":
+		return &extremeState{max: kind == "max"}
+	case "first", "last":
+		return &edgeState{last: kind == "last"}
+	case "top":
+		return &topState{}
+	case "collect":
+		return &collectState{limit: s.N}
+	}
+	panic("agg: no such function: " + kind) // specs come from Parse
+}
+
+var errTooManyGroups = errors.New("more than 4294967294 groups")
+
+// Add adds one event to the group named by keys, one value per column. args
+// has one value per spec: what its EXPR gave (for count(EXPR) its truth
+// counts; for a plain count nothing does). seq orders the events of the whole
+// input, over all tables: larger is later.
+//
+// An event that some aggregate cannot take, such as one with a string for sum,
+// is an *event.BadError and then in no group at all. Any other error means that
+// the table is full. keys and args are not kept.
+func (t *Table) Add(seq uint64, keys []event.Value, args []event.Value) error {
+	b := &t.batch
+	i := b.n & (batchLen - 1)
+	mark := len(b.buf)
+	for j, st := range t.states {
+		c := &b.cells[j][i]
+		v := &args[t.argOf[j]]
+		*c = cell{kind: v.Kind}
+		if v.Kind > event.Null {
+			if err := st.prepare(&b.rows, v, c); err != nil {
+				b.buf = b.buf[:mark]
+				return err
+			}
+		} else {
+			c.kind = event.Missing
+		}
+	}
+	from := len(b.buf)
+	b.buf = appendKey(b.buf, keys)
+	if len(b.buf) > maxPending || uint64(t.groups.n) > maxKeys-batchLen {
+		if err := t.checkRoom(mark); err != nil {
+			return err
+		}
+	}
+	b.keys[i] = span{uint32(from), uint32(len(b.buf) - from)}
+	b.hashes[i] = hashBytes(b.buf[from:], processSeed)
+	b.seqs[i] = seq
+	b.n++
+	if b.n == batchLen || len(b.buf) > maxPending {
+		t.Flush()
+	}
+	return nil
+}
+
+// checkRoom refuses what spans and ids cannot number.
+func (t *Table) checkRoom(mark int) error {
+	if uint64(len(t.batch.buf)) > math.MaxUint32/2 {
+		t.batch.buf = t.batch.buf[:mark]
+		return event.Bad("event too large to group")
+	}
+	if uint64(t.groups.n) > maxKeys-batchLen {
+		t.batch.buf = t.batch.buf[:mark]
+		return errTooManyGroups
+	}
+	return nil
+}
+
+// Flush puts everything added so far into the groups. Nobody needs to call it:
+// Add keeps no references, and the other methods call it.
+func (t *Table) Flush() {
+	b := &t.batch
+	n := b.n
+	if n == 0 {
+		return
+	}
+	x := &t.groups
+	if t.columns == 0 {
+		g := x.find(0, nil)
+		x.entries.at(g).n += uint64(n)
+		for i := range b.groups[:n] {
+			b.groups[i] = g
+		}
+	} else {
+		x.findAll(b.groups[:n], b.hashes[:n], b.keys[:n], b.buf)
+	}
+	for j, st := range t.states {
+		st.grow(x.n)
+		st.add(&b.rows, b.cells[j][:n])
+	}
+	b.n = 0
+	if cap(b.buf) > 4*maxPending { // one huge event
+		b.buf = nil
+	}
+	b.buf = b.buf[:0]
+}
+
+// AddMulti is Add for events for which some EXPR gives no or several results:
+// args[i] are the results of spec i, in their order, and each counts; count
+// (EXPR) counts the event once if any of them is true. It is slower than Add.
+func (t *Table) AddMulti(seq uint64, keys []event.Value, args [][]event.Value) error {
+	t.Flush()
+	b := &t.batch
+	defer func() {
+		b.buf = b.buf[:0]
+		if cap(b.buf) > 4*maxPending {
+			b.buf = nil
+		}
+	}()
+	if t.multi == nil {
+		t.multi = make([][]cell, len(t.states))
+	}
+	for j, st := range t.states {
+		t.multi[j] = t.multi[j][:0]
+		for i := range args[t.argOf[j]] {
+			v := &args[t.argOf[j]][i]
+			if v.IsNull() {
+				continue
+			}
+			c := cell{kind: v.Kind}
+			if err := st.prepare(&b.rows, v, &c); err != nil {
+				return err
+			}
+			if uint64(len(b.buf)) > math.MaxUint32/2 {
+				return event.Bad("event too large to group")
+			}
+			if _, ok := st.(*countState); ok && len(t.multi[j]) > 0 {
+				c.a |= t.multi[j][0].a
+				t.multi[j] = t.multi[j][:0]
+			}
+			t.multi[j] = append(t.multi[j], c)
+		}
+	}
+	from := len(b.buf)
+	b.buf = appendKey(b.buf, keys)
+	if err := t.checkRoom(0); err != nil {
+		return err
+	}
+	key := b.buf[from:]
+	hash := uint64(0)
+	if t.columns > 0 {
+		hash = hashBytes(key, processSeed)
+	}
+	g := t.groups.find(hash, key)
+	t.groups.entries.at(g).n++
+	for i := range b.groups {
+		b.groups[i], b.seqs[i] = g, seq
+	}
+	for j, st := range t.states {
+		st.grow(t.groups.n)
+		for cells := t.multi[j]; len(cells) > 0; {
+			n := min(len(cells), batchLen)
+			st.add(&b.rows, cells[:n])
+			cells = cells[n:]
+		}
+	}
+	return nil
+}
+
+// Len returns the number of groups.
+func (t *Table) Len() int {
+	t.Flush()
+	return t.groups.n
+}
+
+// Merge adds all groups of o, which must have been made with the same specs,
+// columns and options. o is used up: it must not be used any more.
+func (t *Table) Merge(o *Table) error {
+	t.Flush()
+	o.Flush()
+	if t.groups.n == 0 {
+		t.groups, t.states, o.groups, o.states = o.groups, o.states, index{}, nil
+		return nil
+	}
+	if uint64(t.groups.n)+uint64(o.groups.n) > maxKeys-batchLen {
+		return errTooManyGroups
+	}
+	to := make([]uint32, o.groups.n)
+	for id := range to {
+		e := o.groups.entries.at(uint32(id))
+		to[id] = t.groups.find(e.hash, o.groups.key(uint32(id)))
+		t.groups.entries.at(to[id]).n += e.n
+	}
+	for j, st := range t.states {
+		st.grow(t.groups.n)
+		st.merge(o.states[j], to)
+		o.states[j] = nil
+	}
+	o.groups = index{}
+	return nil
+}
+
+// notNumber is the error of aggregates of numbers.
+func notNumber(s *Spec, v *event.Value) error {
+	var buf [64]byte
+	text := v.AppendJSON(buf[:0])
+	if len(text) > 40 {
+		n := 37
+		for n > 0 && !utf8.RuneStart(text[n]) {
+			n--
+		}
+		text = append(text[:n:n], "..."...)
+	}
+	return event.Bad("%s of a value that is no number: %s %s", describe(s), v.Kind, text)
+}
+
+func notSmall(s *Spec) error {
+	return event.Bad("%s of a number with more than %d digits", describe(s), maxDigits)
+}
+
+func describe(s *Spec) string {
+	if s.text != "" {
+		return s.text
+	}
+	return fmt.Sprintf("%s(%s)", s.Func, s.Expr)
+}
