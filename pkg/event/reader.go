@@ -220,7 +220,9 @@ func Classify(v Value) Class {
 		}
 		m, f := memberOf(name)
 		seen |= f
-		ev.setMember(m, it.Value)
+		if m != noMember {
+			*ev.member(m) = it.Value
+		}
 	}
 	switch {
 	case seen&hasValue == 0:
@@ -276,26 +278,26 @@ func memberOf(name []byte) (member, flags) {
 	return noMember, notEnvelope
 }
 
-func (ev *Event) setMember(m member, v Value) {
+// member returns where a member of the envelope is kept.
+func (ev *Event) member(m member) *Value {
 	ev.enveloped = true
 	switch m {
 	case mLog:
-		ev.Log = v
+		return &ev.Log
 	case mPartition:
-		ev.Partition = v
+		return &ev.Partition
 	case mOffset:
-		ev.Offset = v
+		return &ev.Offset
 	case mTime:
-		ev.Time = v
+		return &ev.Time
 	case mKey:
-		ev.Key = v
+		return &ev.Key
 	case mHeaders:
-		ev.Headers = v
+		return &ev.Headers
 	case mSrc:
-		ev.Src = v
-	case mValue:
-		ev.value = v
+		return &ev.Src
 	}
+	return &ev.value
 }
 
 // A shape is what was learned of the layout of one object: which text stands
@@ -329,6 +331,8 @@ type node struct {
 	index [1 << 6]uint8 // which edge to try first, by indexOf
 	sub   *shape        // layout of the value if it is an object
 	want  *field        // nil: not asked for
+	slot  int           // want's
+	deep  bool          // members of the value are asked for
 	str   bool          // the value is a string
 	used  bool          // the value is kept: asked for, or of the envelope
 	env   member        // only in the envelope's shape
@@ -408,7 +412,7 @@ func (s *shape) add(name string, str bool) *node {
 	if s.fields != nil {
 		for _, k := range s.fields.kids {
 			if k.name == name {
-				n.want, n.used = k, true
+				n.want, n.slot, n.deep, n.used = k, k.slot, len(k.kids) > 0, true
 			}
 		}
 	}
@@ -488,11 +492,11 @@ next:
 			}
 		quote:
 			if n.used {
-				v := Value{Kind: String, Form: Plain, B: b[start:i:i]}
+				v := r.place(n)
+				v.Kind, v.Form, v.B = String, Plain, b[start:i:i]
 				if escaped && hasBackslash(v.B) {
 					v.Form = JSON
 				}
-				r.keep(n, v)
 			}
 			continue next
 		}
@@ -521,7 +525,7 @@ next:
 			return -1
 		}
 		if n.used {
-			r.keep(n, RawValue(b[start:i:i]))
+			r.keep(n, b[start:i:i])
 		}
 	}
 }
@@ -529,7 +533,7 @@ next:
 // subObject parses the object that is n's value.
 func (r *Reader) subObject(n *node, b []byte, i int) int {
 	if n.sub == nil {
-		wanted := n.want != nil && len(n.want.kids) > 0
+		wanted := n.deep
 		if !wanted && (r.depth+1 >= maxShapes || r.nodes >= maxNodes) {
 			return r.fault.value(b, i, r.depth+1)
 		}
@@ -548,19 +552,36 @@ func (r *Reader) subObject(n *node, b []byte, i int) int {
 	return i
 }
 
-// keep stores a value that somebody asked for.
-func (r *Reader) keep(n *node, v Value) {
+// place returns where n's value, which is no object, is kept. (Values are
+// written field by field: to copy a whole one costs more than to find it.)
+func (r *Reader) place(n *node) *Value {
 	if n.env != noMember {
-		if n.env == mValue && v.Kind != Object {
+		if n.env == mValue {
 			clear(r.ev.Slots)
 		}
-		r.ev.setMember(n.env, v)
-		return
+		return r.ev.member(n.env)
 	}
-	if v.Kind != Object && len(n.want.kids) > 0 {
+	if n.deep {
 		r.forget(n.want)
 	}
-	r.ev.Slots[n.want.slot] = v
+	return &r.ev.Slots[n.slot]
+}
+
+// keep stores a value that somebody asked for, given as valid JSON.
+func (r *Reader) keep(n *node, b []byte) {
+	var v *Value
+	if b[0] != '{' {
+		v = r.place(n)
+	} else if n.env != noMember {
+		v = r.ev.member(n.env)
+	} else {
+		v = &r.ev.Slots[n.slot]
+	}
+	if c := b[0]; c-'0' <= 9 || c == '-' {
+		v.Kind, v.Form, v.B = Number, JSON, b
+		return
+	}
+	*v = RawValue(b)
 }
 
 // forget clears the slots of the members below f.

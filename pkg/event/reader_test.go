@@ -34,7 +34,7 @@ func slowRead(line []byte, m Mode, paths [][]string, ev *Event) error {
 	case class == IsEvent:
 		for it := v.Members(); it.Next(); {
 			mem, _ := memberOf(it.Name.AppendText(nil))
-			ev.setMember(mem, it.Value)
+			*ev.member(mem) = it.Value
 		}
 	default:
 		ev.Bare = true
