@@ -227,7 +227,7 @@ func (st *distinctState) merge(o state, groups []uint32) {
 func (st *distinctState) result(group uint32, _ *Spec, _ *[]byte) event.Value {
 	g := st.groups.at(group)
 	if g.sketch != 0 {
-		return event.IntValue(int64(st.sketches[g.sketch-1].estimate()))
+		return event.IntValue(st.sketches[g.sketch-1].estimate())
 	}
 	return event.IntValue(int64(g.n))
 }

@@ -50,8 +50,10 @@
 // aggregate: count(EXPR) 8 bytes; sum or avg 32; stddev 56; min, max 32 and the
 // value; first, last 24 and the value; quantiles 24 and 8 per value (rounded up
 // to a power of two), beyond 1,000 values 0.5 KiB per factor of two that the
-// values span (10 KiB are typical); distinct 24 and 8 to 22 bytes per value, of
-// the sketch 32 KiB; top 44 bytes per different value, and the value; collect
-// 24 bytes per value, and the value. Quantiles of the same EXPR share one
-// state, as do sum and avg, and min and max of equal ones.
+// values span (10 KiB are typical); distinct 24 and 11 to 22 bytes per different
+// value (22 to 43 with Options.Exact), of the sketch 32 KiB; top 56 to 72 bytes
+// per different value, and the value; collect 24 bytes per value, and the value.
+// All but keys, values and sketches is allocated for 1,024 groups at a time.
+// Quantiles of the same EXPR share one state, as do sum and avg. While rows are
+// sorted, each that is wanted costs 52 bytes more.
 package agg

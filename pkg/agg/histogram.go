@@ -81,16 +81,15 @@ func (h *histogram) extend(f float64, packed uint64, p *packer) {
 func (h *histogram) bucket(n number, f float64) *uint64 {
 	h.n++
 	side := &h.pos
-	switch {
-	case n.digits == nil && n.m == 0:
-		return &h.zeros
-	case n.digits == nil && n.m < 0 || n.digits != nil && n.digits[0] == '-':
+	if n.digits == nil && n.m < 0 || n.digits != nil && n.digits[0] == '-' {
 		side = &h.neg
-		f = -f
 	}
-	if f >= 0x1p-1022 && f <= math.MaxFloat64 {
+	if inFloatRange(f) {
 		b := math.Float64bits(f)
-		return &side.page(int32(b>>52) - 1023)[b>>(52-bucketBits)&(buckets-1)]
+		return &side.page(int32(b>>52&0x7ff) - 1023)[b>>(52-bucketBits)&(buckets-1)]
+	}
+	if n.digits == nil && n.m == 0 {
+		return &h.zeros
 	}
 	o, sub := bigBucket(n)
 	return &side.page(o)[sub]

@@ -80,7 +80,11 @@ func (st *quantileState) add(r *rows, cells []cell) {
 		g := st.groups.at(id)
 		switch {
 		case g.hist == 0:
-			st.push(g, st.packer.pack(r.number(&cells[i])))
+			packed, ok := packSmall(int64(cells[i].a), cells[i].e)
+			if !ok || cells[i].big {
+				packed = st.packer.pack(r.number(&cells[i]))
+			}
+			st.push(g, packed)
 		case g.hist > old: // it has become one in this batch
 			*st.hists[g.hist-1].spot(r.number(&cells[i]), &st.packer)++
 		default:
@@ -218,9 +222,13 @@ type packer struct {
 
 const literalMark = 0x80 // as e: -128
 
+func packSmall(m int64, e int32) (packed uint64, ok bool) {
+	return uint64(m)<<8 | uint64(uint8(e)), -127 <= e && e <= 127 && -1<<55 <= m && m < 1<<55
+}
+
 func (p *packer) pack(n number) uint64 {
-	if n.digits == nil && -127 <= n.e && n.e <= 127 && -1<<55 <= n.m && n.m < 1<<55 {
-		return uint64(n.m)<<8 | uint64(uint8(n.e))
+	if packed, ok := packSmall(n.m, n.e); ok && n.digits == nil {
+		return packed
 	}
 	p.scratch = n.append(p.scratch[:0], true)
 	return p.packLiteral(p.scratch)

@@ -43,7 +43,7 @@ func (s *sketch) merge(o *sketch) {
 // estimate returns the number of different hashes. The conversions to float64
 // keep compilers from fusing multiplications and additions, which would give
 // other results on other machines.
-func (s *sketch) estimate() uint64 {
+func (s *sketch) estimate() int64 {
 	var counts [maxRun + 1]int
 	for _, r := range s.registers {
 		counts[r]++
@@ -55,7 +55,11 @@ func (s *sketch) estimate() uint64 {
 	}
 	z += float64(m * sigma(float64(counts[0])/m))
 	const alpha = 1 / (2 * math.Ln2)
-	return uint64(math.Round(alpha * m * m / z))
+	e := math.Round(alpha * m * m / z)
+	if e >= 1<<63 { // all registers full; what converting that gives depends on the machine
+		return math.MaxInt64
+	}
+	return int64(e)
 }
 
 // sigma is x + Σ x^(2^k) 2^(k-1), k ≥ 1.

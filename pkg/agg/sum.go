@@ -15,6 +15,12 @@ func prepareNumber(s *Spec, r *rows, v *event.Value, c *cell) error {
 	if v.Kind != event.Number {
 		return notNumber(s, v)
 	}
+	if v.Form == event.JSON {
+		if m, e, ok := parseSmall(v.B); ok {
+			c.a, c.e = uint64(m), e
+			return nil
+		}
+	}
 	from := len(r.buf)
 	n, ok := numberOf(v, &r.buf)
 	if !ok {
@@ -42,6 +48,7 @@ type sumState struct {
 	spec   *Spec
 	groups store[sumOf]
 	sums   tally
+	loaded uint64 // see touch
 }
 
 type sumOf struct {
@@ -56,6 +63,11 @@ func (st *sumState) prepare(r *rows, v *event.Value, c *cell) error {
 func (st *sumState) grow(n int) { st.groups.grow(n) }
 
 func (st *sumState) add(r *rows, cells []cell) {
+	loaded := uint64(0)
+	for _, id := range r.groups[:len(cells)] {
+		loaded += st.groups.at(id).n
+	}
+	st.loaded = loaded
 	for i := range cells {
 		c := &cells[i]
 		if c.kind == event.Missing {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"unicode/utf8"
 
 	"logtools/pkg/event"
@@ -307,7 +308,8 @@ func (t *Table) Len() int {
 }
 
 // Merge adds all groups of o, which must have been made with the same specs,
-// columns and options. o is used up: it must not be used any more.
+// columns and options. o is used up: it must not be used any more. Merge uses a
+// goroutine per aggregate and has ended them when it returns.
 func (t *Table) Merge(o *Table) error {
 	t.Flush()
 	o.Flush()
@@ -324,12 +326,16 @@ func (t *Table) Merge(o *Table) error {
 		to[id] = t.groups.find(e.hash, o.groups.key(uint32(id)))
 		t.groups.entries.at(to[id]).n += e.n
 	}
+	// Nothing is shared between the states of different aggregates.
+	var all sync.WaitGroup
 	for j, st := range t.states {
-		st.grow(t.groups.n)
-		st.merge(o.states[j], to)
-		o.states[j] = nil
+		all.Go(func() {
+			st.grow(t.groups.n)
+			st.merge(o.states[j], to)
+		})
 	}
-	o.groups = index{}
+	all.Wait()
+	o.groups, o.states = index{}, nil
 	return nil
 }
 

@@ -328,14 +328,18 @@ type nodeKey struct {
 // if str).
 type node struct {
 	edges []edge
-	index [1 << 6]uint8 // which edge to try first, by indexOf
-	sub   *shape        // layout of the value if it is an object
-	want  *field        // nil: not asked for
-	slot  int           // want's
-	deep  bool          // members of the value are asked for
-	str   bool          // the value is a string
-	used  bool          // the value is kept: asked for, or of the envelope
-	env   member        // only in the envelope's shape
+	// With many edges, index says which to try, by indexOf: edge+1, 0 is none,
+	// in one of two neighbouring places. rest are the edges that are not
+	// there. nil: try all.
+	index *[256]uint8
+	rest  []uint8
+	sub   *shape // layout of the value if it is an object
+	want  *field // nil: not asked for
+	slot  int    // want's
+	deep  bool   // members of the value are asked for
+	str   bool   // the value is a string
+	used  bool   // the value is kept: asked for, or of the envelope
+	env   member // only in the envelope's shape
 	flags flags
 }
 
@@ -363,13 +367,49 @@ func (e *edge) fits(head uint64, b []byte, i int) bool {
 		(n <= 16 || string(b[i+8:end-8]) == e.text[8:n-8])
 }
 
-// indexOf returns the place of a text's head in a node's index.
-func indexOf(head uint64) uint64 { return head * 0x9E3779B97F4A7C15 >> (64 - 6) }
+// indexOf returns the place of a text's head in a node's index; the other one
+// is beside it.
+func indexOf(head uint64) uint8 { return uint8(head * 0x9E3779B97F4A7C15 >> 56) }
+
+// find returns the edge that fits, nil if there is none. It takes the same time
+// however many there are.
+func (n *node) find(head uint64, b []byte, i int) *edge {
+	h := indexOf(head)
+	for _, k := range [2]uint8{n.index[h], n.index[h^1]} {
+		if k > 0 {
+			if e := &n.edges[k-1]; e.fits(head, b, i) {
+				return e
+			}
+		}
+	}
+	for _, k := range n.rest {
+		if e := &n.edges[k]; e.fits(head, b, i) {
+			return e
+		}
+	}
+	return nil
+}
+
+// put makes the edge with number k be found.
+func (n *node) put(k int) {
+	e := &n.edges[k]
+	if len(e.text) >= 8 { // of a shorter one the head is not known
+		h := indexOf(e.head)
+		for _, at := range [2]uint8{h, h ^ 1} {
+			if n.index[at] == 0 {
+				n.index[at] = uint8(k + 1)
+				return
+			}
+		}
+	}
+	n.rest = append(n.rest, uint8(k))
+}
 
 // Limits of what is remembered. They bound memory; beyond them everything
 // still works, only slower.
 const (
-	maxEdges    = 24   // per node
+	maxEdges    = 100  // per node
+	fewEdges    = 3    // so many are tried one after the other
 	maxEdgeText = 200  // bytes
 	maxNodes    = 2000 // per Reader
 	maxShapes   = 4    // depth of objects that have a shape without being asked for
@@ -428,22 +468,18 @@ func (r *Reader) object(s *shape, b []byte, i int) int {
 next:
 	for {
 		head := word(b, i)
-		if len(n.edges) > 1 {
-			// Many ways to go on: most often a look at the index tells which,
-			// where trying one after the other would cost a branch
-			// misprediction.
-			if e := &n.edges[n.index[indexOf(head)]]; e.fits(head, b, i) {
-				i += len(e.text)
-				n = e.to
-				goto found
+		if n.index == nil {
+			for k := range n.edges {
+				if e := &n.edges[k]; e.fits(head, b, i) {
+					i += len(e.text)
+					n = e.to
+					goto found
+				}
 			}
-		}
-		for k := range n.edges {
-			if e := &n.edges[k]; e.fits(head, b, i) {
-				i += len(e.text)
-				n = e.to
-				goto found
-			}
+		} else if e := n.find(head, b, i); e != nil {
+			i += len(e.text)
+			n = e.to
+			goto found
 		}
 		n, i = r.learn(s, n, b, i)
 	found:
@@ -668,8 +704,14 @@ func (r *Reader) remember(n *node, text []byte, to *node) {
 			e.tail = word(text, len(text)-8)
 		}
 		n.edges = append(n.edges, e)
-		if len(text) >= 8 { // of a shorter one the head is not known
-			n.index[indexOf(word(text, 0))] = uint8(len(n.edges) - 1)
+		switch {
+		case n.index != nil:
+			n.put(len(n.edges) - 1)
+		case len(n.edges) > fewEdges:
+			n.index = new([256]uint8)
+			for k := range n.edges {
+				n.put(k)
+			}
 		}
 	}
 }

@@ -63,6 +63,9 @@ type Item struct {
 	Seq uint64
 }
 
+// LineInBlock is the number of the event's line in its block, from 0.
+func (it *Item) LineInBlock() int64 { return int64(it.Seq & (1<<32 - 1)) }
+
 // stage is a Query at work for one worker.
 type stage struct {
 	q      *Query

@@ -55,6 +55,11 @@ type Result struct {
 	// Seq is the block's number: the blocks of a run are numbered from 0
 	// without gaps.
 	Seq int64
+	// Name is what messages call the block's input, and FirstLine the number
+	// of the block's first line there, from 1; both are only for the Sink.
+	// Item.LineInBlock counts from that line.
+	Name      string
+	FirstLine int64
 
 	lines int64
 	bad   []badLine
@@ -388,6 +393,7 @@ func (c *collector) deliver(j *job) error {
 		c.lines++
 		return c.sink.Bad(b.Name, c.lines, event.Bad("line is longer than %d bytes", c.maxLine), nil)
 	}
+	r.Name, r.FirstLine = b.Name, c.lines+1
 	stop := c.sink.Block(r)
 	if stop != nil && stop != ErrStop {
 		return stop

@@ -2,7 +2,12 @@ package logcat
 
 import (
 	"bytes"
+	"encoding/binary"
+	"io"
 
+	"logtools/pkg/cmd/reader"
+	"logtools/pkg/event"
+	"logtools/pkg/render"
 	"logtools/pkg/scan"
 )
 
@@ -37,6 +42,9 @@ type chunk struct {
 	out   []byte
 	ends  []int
 	first int
+	// Where the block lies: see scan.Result.
+	name string
+	line int64
 }
 
 func (t *tail) block(r *scan.Result) error {
@@ -51,7 +59,7 @@ func (t *tail) block(r *scan.Result) error {
 	if k := len(r.Ends) - len(ends); k > 0 {
 		start = r.Ends[k-1]
 	}
-	c := chunk{out: bytes.Clone(r.Out[start:])}
+	c := chunk{out: bytes.Clone(r.Out[start:]), name: r.Name, line: r.FirstLine}
 	for _, e := range ends {
 		c.ends = append(c.ends, e-start)
 	}
@@ -82,4 +90,58 @@ func (t *tail) each(write func([]byte) error) error {
 		}
 	}
 	return nil
+}
+
+// tailRows writes what tail kept as csv or tsv. The values were kept as they
+// are, each with its line, so that one that does not fit the header can be
+// named and rejected: the line's number in the block and its length (4 bytes
+// each), the line, the value.
+type tailRows struct {
+	dialect render.Dialect
+	out     io.Writer
+}
+
+func appendTailRow(dst []byte, it *scan.Item, v event.Value) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(it.LineInBlock()))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(it.Line)))
+	dst = append(dst, it.Line...)
+	return v.AppendJSON(dst)
+}
+
+func (t *tailRows) write(kept *tail, bad reader.Report) error {
+	var header *render.Header
+	var buf []byte
+	for _, c := range kept.chunks {
+		for i := c.first; i < len(c.ends); i++ {
+			start := 0
+			if i > 0 {
+				start = c.ends[i-1]
+			}
+			row := c.out[start : c.ends[i]-1] // without the '\n'
+			line := c.line + int64(binary.LittleEndian.Uint32(row))
+			n := 8 + binary.LittleEndian.Uint32(row[4:])
+			raw, v := row[8:n], event.RawValue(row[n:])
+			var err error
+			if header == nil {
+				if header, err = render.NewHeader(t.dialect, v); err == nil {
+					buf = append(header.AppendHeader(buf), '\n')
+				}
+			}
+			if err == nil {
+				buf, err = header.AppendRow(buf, v)
+			}
+			if err != nil {
+				if err := bad(c.name, line, err, raw); err != nil {
+					return err
+				}
+				continue
+			}
+			buf = append(buf, '\n')
+		}
+	}
+	if len(buf) == 0 {
+		return nil
+	}
+	_, err := t.out.Write(buf)
+	return err
 }

@@ -78,7 +78,7 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 		return err
 	}
 	block := func(res *scan.Result) error { return write(res.Out) }
-	end := func() error { return nil }
+	var end func(reader.Report) error
 	switch {
 	case o.count == 0:
 		return nil // and wait for nothing
@@ -86,12 +86,17 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 		block = (&head{left: o.count, write: write}).block
 	case o.tail >= 0:
 		t := &tail{n: o.tail}
-		block, end = t.block, func() error { return t.each(write) }
+		block, end = t.block, func(reader.Report) error { return t.each(write) }
+		if out.header != nil {
+			// Counts come before formats: the first value that is written
+			// names the columns.
+			rows := &tailRows{dialect: out.header.dialect, out: s.Out}
+			out.format, out.header = "line", nil
+			end = func(bad reader.Report) error { return rows.write(t, bad) }
+		}
 	}
-	if _, err := r.Run(ctx, out.operator, block); err != nil {
-		return err
-	}
-	return end()
+	_, err = r.Run(ctx, out.operator, block, end)
+	return err
 }
 
 // output says how events are written. It is shared by the workers.
@@ -156,6 +161,8 @@ func (w *writer) value(it *scan.Item, v event.Value, out *scan.Result) error {
 	case "none":
 		w.end(out)
 		return nil
+	case "line":
+		out.Out = appendTailRow(out.Out, it, v)
 	default: // csv, tsv
 		h, err := w.header.decide(v, out.Seq)
 		if err != nil {

@@ -29,10 +29,10 @@ func New() *cli.Command {
 	return &cli.Command{
 		Name:     "logview",
 		Summary:  "group events, count and measure the groups, show them",
-		Synopsis: []string{"logview [-g EXPR] [-a AGGS] [--sort COL[:asc|desc]] [--top N] [-i FORMAT] [-w EXPR] [-o FORMAT] [FILE ...]"},
+		Synopsis: []string{"logview [-g EXPR] [-a AGGS] [--sort COL[:asc|desc]] [--top N] [--exact]", "        [-i FORMAT] [-w EXPR] [-S TIME] [-U TIME] [-o FORMAT] [FILE ...]"},
 		Examples: `logview -i combined -g .path --top 5 access.log
 logview -g .path,.status -a 'count,p99(.ms)' --sort p99_ms --top 10 app.ndjson
-logview -g '$time[:13]' -a 'count,errors=count(.status>=500)' -o csv app.ndjson`,
+logview -g '$time[:13]' -a 'count,5xx=count(.status>=500)' -o csv app.ndjson`,
 		AddFlags: o.addFlags,
 		Run:      o.run,
 	}
@@ -80,7 +80,7 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 		workers = append(workers, w)
 		return w
 	}
-	stopped, err := r.Run(ctx, newOperator, func(*scan.Result) error { return nil })
+	stopped, err := r.Run(ctx, newOperator, func(*scan.Result) error { return nil }, nil)
 	if err != nil || stopped || ctx.Err() != nil {
 		// Half a count is a wrong count.
 		return err
@@ -90,8 +90,12 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 		table.Merge(w.table)
 		none += w.none
 	}
-	if none > 0 {
-		s.Warn("%d events are in no group", none)
+	switch none {
+	case 0:
+	case 1:
+		s.Warn("1 event is in no group")
+	default:
+		s.Warn("%s events are in no group", cli.Thousands(none))
 	}
 	if o.top == 0 {
 		return nil

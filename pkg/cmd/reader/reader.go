@@ -102,12 +102,16 @@ func SyntaxError(flag string, err error) error {
 	return usage(flag, err)
 }
 
+// Report takes a bad line: see scan.Sink. Its error, if any, ends the run.
+type Report func(name string, line int64, reason error, raw []byte) error
+
 // Run reads the operands. block takes each block's result in the order of the
-// input; scan.ErrStop from it ends the reading early. Run returns an error
+// input; scan.ErrStop from it ends the reading early. end, if not nil, is called
+// after the last block, if all went well, and may report bad lines. Run returns an error
 // only if the run as a whole failed; what was wrong with lines and inputs has
 // been reported, and stopped says whether a bad line ended the run
 // (--bad=fail).
-func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, block func(*scan.Result) error) (stopped bool, err error) {
+func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, block func(*scan.Result) error, end func(Report) error) (stopped bool, err error) {
 	bad, err := r.streams.NewBadLines(r.flags.Bad, r.flags.Rejects, r.files...)
 	if err != nil {
 		return false, err
@@ -123,6 +127,11 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 	}, &r.Query, in, newOperator, k)
 	if stopped = errors.Is(err, cli.ErrStop); stopped {
 		err = nil
+	}
+	if err == nil && end != nil {
+		if err = end(bad.Add); errors.Is(err, cli.ErrStop) {
+			stopped, err = true, nil
+		}
 	}
 	err = errors.Join(err, bad.Close())
 	if k.noTime {
