@@ -60,6 +60,9 @@ func (st *collectState) offer(g *[]item, seq uint64, json []byte) {
 func (st *collectState) merge(o state, groups []uint32) {
 	other := o.(*collectState)
 	for g, to := range groups {
+		if to == none {
+			continue
+		}
 		from, dst := *other.groups.at(uint32(g)), st.groups.at(to)
 		if len(from) == 0 {
 			continue

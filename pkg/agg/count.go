@@ -27,6 +27,9 @@ func (st *countState) add(r *rows, cells []cell) {
 func (st *countState) merge(o state, groups []uint32) {
 	other := o.(*countState)
 	for g, to := range groups {
+		if to == none {
+			continue
+		}
 		*st.counts.at(to) += *other.counts.at(uint32(g))
 	}
 }

@@ -202,6 +202,9 @@ func (st *distinctState) drop(g *setOf) {
 func (st *distinctState) merge(o state, groups []uint32) {
 	other := o.(*distinctState)
 	for i, to := range groups {
+		if to == none {
+			continue
+		}
 		from, dst := other.groups.at(uint32(i)), st.groups.at(to)
 		switch {
 		case from.sketch != 0 && dst.sketch != 0:

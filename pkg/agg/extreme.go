@@ -75,6 +75,9 @@ func (st *extremeState) offer(g *extremeOf, k rank, json []byte) {
 func (st *extremeState) merge(o state, groups []uint32) {
 	other := o.(*extremeState)
 	for g, to := range groups {
+		if to == none {
+			continue
+		}
 		from := other.groups.at(uint32(g))
 		if from.kind != event.Missing {
 			st.offer(st.groups.at(to), rank{from.kind, from.ord}, other.values.bytes(from.blob))
@@ -130,6 +133,9 @@ func (st *edgeState) offer(g *edgeOf, seq uint64, json []byte) {
 func (st *edgeState) merge(o state, groups []uint32) {
 	other := o.(*edgeState)
 	for g, to := range groups {
+		if to == none {
+			continue
+		}
 		from := other.groups.at(uint32(g))
 		if from.len > 0 {
 			st.offer(st.groups.at(to), from.seq, other.values.bytes(from.blob))

@@ -1,11 +1,14 @@
 package agg
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // index numbers different keys from 0 in the order in which they come. It is a
 // hash table with open addressing: a slot has 32 bits of the hash and the
-// number, so that a look-up touches one line of slots, one entry (two to a
-// line), and the key.
+// number, so that a look-up touches one line of slots and one entry, which
+// holds the key unless it is long.
 type index struct {
 	slots   []slot // a power of two of them
 	entries store[entry]
@@ -21,21 +24,29 @@ type slot struct {
 	id  uint32 // number + 1; 0 is an empty slot
 }
 
+// entry is one line of the cache, so that most keys are found with one miss.
 type entry struct {
 	hash uint64
-	key  uint64 // in keys
 	n    uint64 // how often the key was counted
 	len  uint32 // of the key
+	// data is the key, or, of a longer one, its place in keys (8 bytes).
+	data [inlineKey]byte
 }
+
+const inlineKey = 44
 
 const minSlots = 64
 
 // maxKeys is the number of keys that ids can number.
 const maxKeys = 1<<32 - 2
 
-func (x *index) key(id uint32) []byte {
-	e := x.entries.at(id)
-	return x.keys.get(e.key, int(e.len))
+func (x *index) key(id uint32) []byte { return x.keyOf(x.entries.at(id)) }
+
+func (x *index) keyOf(e *entry) []byte {
+	if e.len <= inlineKey {
+		return e.data[:e.len:e.len]
+	}
+	return x.keys.get(binary.LittleEndian.Uint64(e.data[:]), int(e.len))
 }
 
 // find returns the number of key, a new one if it is not there yet.
@@ -52,7 +63,7 @@ func (x *index) find(hash uint64, key []byte) uint32 {
 		}
 		if s.tag == tag {
 			e := x.entries.at(s.id - 1)
-			if e.hash == hash && int(e.len) == len(key) && bytes.Equal(x.keys.get(e.key, len(key)), key) {
+			if e.hash == hash && int(e.len) == len(key) && bytes.Equal(x.keyOf(e), key) {
 				return s.id - 1
 			}
 		}
@@ -63,7 +74,13 @@ func (x *index) insert(i, hash uint64, key []byte) uint32 {
 	id := uint32(x.n)
 	x.n++
 	x.entries.grow(x.n)
-	*x.entries.at(id) = entry{hash: hash, key: x.keys.put(key), len: uint32(len(key))}
+	e := x.entries.at(id)
+	e.hash, e.len = hash, uint32(len(key))
+	if len(key) <= inlineKey {
+		copy(e.data[:], key)
+	} else {
+		binary.LittleEndian.PutUint64(e.data[:], x.keys.put(key))
+	}
 	x.slots[i] = slot{uint32(hash >> 32), id + 1}
 	return id
 }
@@ -83,9 +100,9 @@ func (x *index) rehash() {
 }
 
 // findAll is find for a batch, which also counts each key once. It goes in
-// stages: all slots, then all entries, then all keys are loaded before the
-// first of them is looked at (see touch). New keys, and the few that share the
-// tag of another, are left to find.
+// stages: all slots, then all entries are loaded before the first of them is
+// looked at (see touch). New keys, and the few that share the tag of another, are
+// left to find.
 func (x *index) findAll(ids []uint32, hashes []uint64, keys []span, buf []byte) {
 	n := len(hashes)
 	if len(x.slots) == 0 {
@@ -112,27 +129,15 @@ func (x *index) findAll(ids []uint32, hashes []uint64, keys []span, buf []byte) 
 	for _, e := range entries[:n] {
 		loaded += e.hash
 	}
-	var known [batchLen][]byte
-	for i, e := range entries[:n] {
-		if e.hash == hashes[i] && e.len == keys[i].len && ids[i] != 0 {
-			known[i] = x.keys.get(e.key, int(e.len))
-		}
-	}
-	for _, k := range known[:n] {
-		if len(k) > 0 {
-			loaded += uint64(k[0])
-		}
-	}
 	x.loaded = loaded
-	for i, k := range known[:n] {
+	for i, e := range entries[:n] {
 		key := buf[keys[i].off : keys[i].off+keys[i].len]
-		if k != nil && bytes.Equal(k, key) {
+		if ids[i] != 0 && e.hash == hashes[i] && int(e.len) == len(key) && bytes.Equal(x.keyOf(e), key) {
 			ids[i]--
+			e.n++
 		} else {
 			ids[i] = x.find(hashes[i], key)
+			x.entries.at(ids[i]).n++
 		}
-	}
-	for _, id := range ids {
-		x.entries.at(id).n++
 	}
 }

@@ -130,6 +130,9 @@ func (st *quantileState) merge(o state, groups []uint32) {
 	st.which = 0
 	other := o.(*quantileState)
 	for i, to := range groups {
+		if to == none {
+			continue
+		}
 		from, dst := other.groups.at(uint32(i)), st.groups.at(to)
 		if from.hist != 0 {
 			h := other.hists[from.hist-1]

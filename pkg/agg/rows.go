@@ -37,7 +37,21 @@ func (t *Table) Rows(o Order, top int, yield func(Row) error) error {
 	t.Flush()
 	var row Row
 	var buf []byte
-	for _, g := range t.order(o, top) {
+	if o.Column >= t.columns {
+		if j := t.stateOf[o.Column-t.columns]; j >= 0 {
+			t.settle(j, nil)
+		}
+	}
+	groups := t.order(o, top)
+	var wanted []bool // all
+	if len(groups) < t.groups.n {
+		wanted = make([]bool, t.groups.n)
+		for _, g := range groups {
+			wanted[g] = true
+		}
+	}
+	t.settleAll(wanted)
+	for _, g := range groups {
 		buf = buf[:0]
 		row.Keys = decodeKey(row.Keys[:0], t.groups.key(g), t.columns)
 		row.Aggs = row.Aggs[:0]

@@ -85,6 +85,9 @@ func (st *sumState) add(r *rows, cells []cell) {
 func (st *sumState) merge(o state, groups []uint32) {
 	other := o.(*sumState)
 	for g, to := range groups {
+		if to == none {
+			continue
+		}
 		from, dst := other.groups.at(uint32(g)), st.groups.at(to)
 		dst.n += from.n
 		st.sums.merge(&dst.sum, &other.sums, from.sum)
@@ -275,6 +278,9 @@ func (st *stddevState) add(r *rows, cells []cell) {
 func (st *stddevState) merge(o state, groups []uint32) {
 	other := o.(*stddevState)
 	for g, to := range groups {
+		if to == none {
+			continue
+		}
 		from, dst := other.groups.at(uint32(g)), st.groups.at(to)
 		dst.n += from.n
 		st.sums.merge(&dst.sum, &other.sums, from.sum)

@@ -25,8 +25,9 @@ type Table struct {
 	columns int
 	opts    Options
 
-	groups index
-	states []state
+	groups  index
+	states  []state
+	pending []pending
 	// stateOf[i] is the state that spec i reads, -1 for a plain count; argOf
 	// is the reverse: a spec whose argument state j takes. Specs that need the
 	// same state of the same EXPR share it.
@@ -88,7 +89,8 @@ type state interface {
 	// r.seqs[i] tell the order; of equal ones the later cell is later.
 	add(r *rows, cells []cell)
 	// merge adds the group g of o, which has the same type, to the group
-	// groups[g], for each g. o is used up.
+	// groups[g], for each g for which that is not none. These groups of o are
+	// used up.
 	merge(o state, groups []uint32)
 	// result returns the result of s for the group. It may append to *buf and
 	// point there.
@@ -313,6 +315,7 @@ func (t *Table) Len() int {
 func (t *Table) Merge(o *Table) error {
 	t.Flush()
 	o.Flush()
+	o.settleAll(nil)
 	if t.groups.n == 0 {
 		t.groups, t.states, o.groups, o.states = o.groups, o.states, index{}, nil
 		return nil
@@ -326,17 +329,71 @@ func (t *Table) Merge(o *Table) error {
 		to[id] = t.groups.find(e.hash, o.groups.key(uint32(id)))
 		t.groups.entries.at(to[id]).n += e.n
 	}
-	// Nothing is shared between the states of different aggregates.
-	var all sync.WaitGroup
-	for j, st := range t.states {
-		all.Go(func() {
-			st.grow(t.groups.n)
-			st.merge(o.states[j], to)
-		})
+	// The states are merged when their results are asked for, and only those of
+	// groups that are (see settle): most groups are not among the first N.
+	p := pending{states: o.states}
+	for range o.states {
+		p.to = append(p.to, to)
 	}
-	all.Wait()
+	t.pending = append(t.pending, p)
 	o.groups, o.states = index{}, nil
 	return nil
+}
+
+// pending is what a merged table has left to merge.
+type pending struct {
+	states []state // nil: is merged
+	// to has, for each state, where each of its groups goes; none: it has been
+	// merged already.
+	to [][]uint32
+}
+
+// none is no group.
+const none = 1<<32 - 1
+
+// settle merges what is left of state j, or only what goes to the groups for
+// which wanted is true, if it is not nil.
+func (t *Table) settle(j int, wanted []bool) {
+	st := t.states[j]
+	for i := range t.pending {
+		p := &t.pending[i]
+		if p.states[j] == nil {
+			continue
+		}
+		now := p.to[j]
+		if wanted != nil {
+			now = make([]uint32, len(p.to[j]))
+			rest := make([]uint32, len(p.to[j]))
+			for g, to := range p.to[j] {
+				now[g], rest[g] = none, to
+				if to != none && wanted[to] {
+					now[g], rest[g] = to, none
+				}
+			}
+			p.to[j] = rest
+		}
+		st.grow(t.groups.n)
+		st.merge(p.states[j], now)
+		if wanted == nil {
+			p.states[j], p.to[j] = nil, nil
+		}
+	}
+}
+
+// settleAll is settle for all states. Nothing is shared between the states of
+// different aggregates.
+func (t *Table) settleAll(wanted []bool) {
+	if len(t.pending) == 0 {
+		return
+	}
+	var all sync.WaitGroup
+	for j := range t.states {
+		all.Go(func() { t.settle(j, wanted) })
+	}
+	all.Wait()
+	if wanted == nil {
+		t.pending = nil
+	}
 }
 
 // notNumber is the error of aggregates of numbers.

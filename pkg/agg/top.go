@@ -60,14 +60,17 @@ func (st *topState) merge(o state, groups []uint32) {
 	st.byGroup = nil
 	other := o.(*topState)
 	x := &other.values
+	var key []byte
 	for id := range uint32(x.n) {
-		key := x.key(id)
-		g := groups[binary.LittleEndian.Uint32(key)]
+		g := groups[binary.LittleEndian.Uint32(x.key(id))]
+		if g == none {
+			continue
+		}
+		key = append(key[:0], x.key(id)...)
 		binary.LittleEndian.PutUint32(key, g)
 		h := hashInGroup(hashBytes(key[groupBytes:], processSeed), g)
 		st.values.entries.at(st.values.find(h, key)).n += x.entries.at(id).n
 	}
-	other.values = index{}
 }
 
 // sortByGroup fills byGroup.

@@ -87,7 +87,9 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	}
 	table, none := workers[0].table, workers[0].none
 	for _, w := range workers[1:] {
-		table.Merge(w.table)
+		if err := table.Merge(w.table); err != nil {
+			return err
+		}
 		none += w.none
 	}
 	switch none {
