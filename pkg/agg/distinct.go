@@ -156,7 +156,13 @@ func (st *distinctState) find(w []uint64, h, h2 uint64) (i int, found bool) {
 }
 
 func (st *distinctState) enlarge(g *setOf) {
-	bigger := st.pool.alloc(g.table.class + 1)
+	// Small sets grow by four: filling them again costs more than the memory
+	// is worth.
+	class := g.table.class + 1
+	if class < 6 {
+		class++
+	}
+	bigger := st.pool.alloc(class)
 	w := st.pool.words(bigger)
 	st.each(g, func(h, h2 uint64) {
 		i, _ := st.find(w, h, h2)

@@ -126,7 +126,7 @@ const (
 	minWords    = 4
 	poolClasses = 13 // up to 16 Ki words are cut from chunks
 	firstChunk  = 1 << 10
-	fullChunk   = 1 << 17
+	fullChunk   = 1 << 19
 )
 
 // array is one of the pool's arrays: its place, and its length minWords<<class.
@@ -165,11 +165,17 @@ func (p *pool) alloc(class uint8) array {
 			}
 			size = min(2*len(p.chunks[p.cur]), fullChunk)
 		}
-		p.chunks = append(p.chunks, make([]uint64, max(size, n)))
+		chunk := make([]uint64, max(size, n))
+		advise(chunk)
+		p.chunks = append(p.chunks, chunk)
 		p.cur, p.used = len(p.chunks)-1, 0
 	}
 	a := array{uint64(p.cur)<<32 | uint64(p.used), class}
 	p.used += n
+	// They are zeros already. But if the first access to fresh memory is a
+	// load, the system maps a page of zeros there, and has to undo that on all
+	// processors when the first store comes.
+	clear(p.words(a))
 	return a
 }
 

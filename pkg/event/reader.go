@@ -327,6 +327,7 @@ type nodeKey struct {
 // node is the state of standing at a member's value (behind the opening quote
 // if str).
 type node struct {
+	first edge // the same as edges[0], at hand
 	edges []edge
 	// With many edges, index says which to try, by indexOf: edge+1, 0 is none,
 	// in one of two neighbouring places. rest are the edges that are not
@@ -468,6 +469,11 @@ func (r *Reader) object(s *shape, b []byte, i int) int {
 next:
 	for {
 		head := word(b, i)
+		if e := &n.first; e.text != "" && e.fits(head, b, i) {
+			i += len(e.text)
+			n = e.to
+			goto found
+		}
 		if n.index == nil {
 			for k := range n.edges {
 				if e := &n.edges[k]; e.fits(head, b, i) {
@@ -704,6 +710,7 @@ func (r *Reader) remember(n *node, text []byte, to *node) {
 			e.tail = word(text, len(text)-8)
 		}
 		n.edges = append(n.edges, e)
+		n.first = n.edges[0]
 		switch {
 		case n.index != nil:
 			n.put(len(n.edges) - 1)

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package agg
+
+func advise([]uint64) {}
