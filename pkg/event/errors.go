@@ -10,6 +10,8 @@ type BadError struct {
 	// Column is the byte of the line, from 1, at which it went wrong; 0 if
 	// there is no such place.
 	Column int
+	// Hint says what to type instead; it is shown once for all such lines.
+	Hint string
 }
 
 func (e *BadError) Error() string {

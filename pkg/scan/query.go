@@ -76,11 +76,7 @@ type stage struct {
 	buf    []byte
 }
 
-var errNoTime = &event.BadError{Reason: "no time"}
-
-// IsNoTime says whether a bad line's reason is that its event has no time where
-// one is needed.
-func IsNoTime(err error) bool { return err == error(errNoTime) }
+var errNoTime = &event.BadError{Reason: "no time", Hint: "say where the time is, for example -t .time"}
 
 // apply runs the query on an event that was just parsed by p.
 func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
@@ -91,7 +87,10 @@ func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 	if ev.Time.Kind != event.Missing {
 		s.item.OwnTime = true
 		if s.at, s.has = when.Parse(ev.Time.B, nil); !s.has {
-			return false, event.Bad("time %s is not RFC 3339", clip(ev.Time.AppendJSON(nil)))
+			return false, &event.BadError{
+				Reason: "time " + clip(ev.Time.AppendJSON(nil)) + " is not RFC 3339",
+				Hint:   "-i value takes such lines as values, with no time of their own",
+			}
 		}
 		if b := ev.Time.B; b[len(b)-1] != 'Z' || b[10] != 'T' {
 			s.setTime(ev)

@@ -35,13 +35,13 @@ logcat -o csv -m '{time,level,msg}' app.ndjson > app.csv`,
 }
 
 func (o *options) addFlags(f *cli.Flags) {
-	o.ReaderFlags.Add(f, reader.Inputs(), reader.Outputs("logcat"))
 	f.String(&o.mapping, cli.FlagDoc{Name: "map", Short: "m", Value: "EXPR",
 		Usage: "what the value becomes; each result is an event"})
 	f.Count(&o.tail, cli.FlagDoc{Name: "tail", Short: "n", Value: "N",
 		Usage: "only the last N events"})
 	f.Count(&o.count, cli.FlagDoc{Name: "count", Short: "c", Value: "N",
 		Usage: "only the first N events"})
+	o.ReaderFlags.Add(f, reader.Inputs(), reader.Outputs("logcat"))
 }
 
 func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) error {

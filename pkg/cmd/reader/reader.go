@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"logtools/pkg/cli"
+	"logtools/pkg/event"
 	"logtools/pkg/expr"
 	"logtools/pkg/parse"
 	"logtools/pkg/scan"
@@ -134,8 +136,8 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 		}
 	}
 	err = errors.Join(err, bad.Close())
-	if k.noTime {
-		r.streams.Hint("say where the time is, for example -t .time")
+	for _, hint := range k.hints {
+		r.streams.Hint("%s", hint)
 	}
 	return stopped, err
 }
@@ -145,7 +147,7 @@ type sink struct {
 	block   func(*scan.Result) error
 	bad     *cli.BadLines
 	streams *cli.Streams
-	noTime  bool
+	hints   []string // of bad lines, each once
 }
 
 func (k *sink) Block(r *scan.Result) error { return k.block(r) }
@@ -154,8 +156,8 @@ func (k *sink) Bad(name string, line int64, reason error, raw []byte) error {
 	if raw == nil { // a long line, whose parts were kept as they came
 		k.bad.RejectEnd()
 	}
-	if scan.IsNoTime(reason) {
-		k.noTime = true
+	if b, ok := reason.(*event.BadError); ok && b.Hint != "" && !slices.Contains(k.hints, b.Hint) {
+		k.hints = append(k.hints, b.Hint)
 	}
 	return k.bad.Add(name, line, reason, raw)
 }
