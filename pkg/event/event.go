@@ -47,14 +47,19 @@ func (ev *Event) Reset(n int) {
 		ev.Key, ev.Headers, ev.Src = Value{}, Value{}, Value{}
 		ev.enveloped = false
 	}
-	ev.Line, ev.Bare, ev.AsIs = nil, false, false
-	ev.value, ev.builder = Value{}, nil
+	ev.Bare, ev.AsIs = false, false
+	// Of values it is enough to say that they are missing; clearing pointers
+	// would cost a detour over the garbage collector.
+	ev.value.Kind = Missing
+	ev.builder = nil
 	ev.scratch = ev.scratch[:0]
 	if cap(ev.Slots) < n {
 		ev.Slots = make([]Value, n)
 	}
 	ev.Slots = ev.Slots[:n]
-	clear(ev.Slots)
+	for i := range ev.Slots {
+		ev.Slots[i].Kind = Missing
+	}
 }
 
 // SetTime sets the time member.

@@ -148,21 +148,24 @@ func (e *entry) fastHead(line []byte) int {
 
 // closing is closingQuote, quick where the first quote is the closing one.
 func (e *entry) closing(line []byte, start int) int {
-	var q int
 	if e.marked && start < len(line) {
-		// The mark may be a backslash: then it is a quote behind it that
-		// counts.
-		if q = e.marks.Next(start); q >= len(line) {
+		// No backslash is before a quote that is the first mark.
+		q := e.marks.Next(start)
+		if q >= len(line) {
 			return -1
 		}
+		if line[q] == '"' && (q+1 == len(line) || line[q+1] == ' ') {
+			return q
+		}
 	} else {
-		if q = bytes.IndexByte(line[start:], '"'); q < 0 {
+		q := bytes.IndexByte(line[start:], '"')
+		if q < 0 {
 			return -1
 		}
 		q += start
-	}
-	if line[q] == '"' && line[q-1] != '\\' && (q+1 == len(line) || line[q+1] == ' ') {
-		return q
+		if line[q-1] != '\\' && (q+1 == len(line) || line[q+1] == ' ') {
+			return q
+		}
 	}
 	e.inner = true
 	return closingQuote(line, start)

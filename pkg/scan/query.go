@@ -26,6 +26,7 @@ type Query struct {
 	Zone *time.Location
 
 	timeSlots []int
+	trivial   bool // nothing to do
 }
 
 // guessed are the members in which an event's time is looked for if it has
@@ -43,6 +44,7 @@ func (q *Query) prepare() {
 	if q.Since != nil || q.Until != nil {
 		q.NeedTime = true
 	}
+	q.trivial = q.Time == nil && q.Key == nil && q.Where == nil && !q.NeedTime
 	if q.NeedTime && q.Time == nil {
 		for _, name := range guessed {
 			q.timeSlots = append(q.timeSlots, q.Fields.Add(name))
@@ -82,6 +84,10 @@ var errNoTime = &event.BadError{Reason: "no time", Hint: "say where the time is,
 func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 	q := s.q
 	s.runner.Reset()
+	if q.trivial && ev.Time.Kind == event.Missing {
+		s.item.OwnTime = false
+		return true, nil
+	}
 	s.buf = s.buf[:0]
 	s.item.Changed, s.item.OwnTime, s.has = false, false, false
 	if ev.Time.Kind != event.Missing {
