@@ -9,7 +9,7 @@ FUZZTIME=${FUZZTIME:-2s}
 PATH=$PATH:$("$GO" env GOPATH)/bin
 export PATH
 
-STEPS='build vet gofmt layers unit fuzz race cross man static vulns'
+STEPS='build vet gofmt layers unit purego fuzz race cross man static vulns'
 
 skip() { echo "skipped: $*"; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -30,6 +30,9 @@ step_layers() { "$GO" test -count=1 .; }
 
 # Unit tests and the commands' scripts (txtar).
 step_unit() { "$GO" test ./...; }
+
+# The same without assembly.
+step_purego() { "$GO" test -tags purego ./pkg/event ./pkg/parse; }
 
 # Go 1.26 sometimes calls it a failure that the time is over while a worker is
 # busy. Whatever fuzzing really finds, it writes down.
