@@ -21,8 +21,8 @@ place() {
 	echo "$target"
 }
 
-for dir in cmd/*/; do
-	name=$(basename "$dir")
+for main in cmd/*/main.go; do
+	name=$(basename "$(dirname "$main")")
 	place 755 bin "bin/$name"
 done
 for section in 1 5 7; do

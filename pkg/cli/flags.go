@@ -24,6 +24,9 @@ type FlagDoc struct {
 	Choices []string
 	// File: the value is the name of a file.
 	File bool
+	// Once: giving the flag twice is a mistake, not a change of mind: the user
+	// means both.
+	Once bool
 	// Default is the value when the flag is not given, "" if there is none
 	// worth mention. It is filled in from the variable's value.
 	Default string
@@ -67,7 +70,12 @@ var (
 // and a filter that then lets everything pass helps nobody.
 func (f *Flags) String(p *string, d FlagDoc) {
 	d.Default = *p
+	given := false
 	f.add(d, func(text string) error {
+		if d.Once && given {
+			return errors.New("given twice; put both in one, with a comma between")
+		}
+		given = true
 		if d.Choices != nil && !slices.Contains(d.Choices, text) {
 			return choiceError(text, d.Choices)
 		}

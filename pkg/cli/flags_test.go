@@ -219,7 +219,7 @@ Flags:
       --version           show the version
 
 Exit status: 0 done, 1 failed, 2 usage, 3 bad input, 4 unmet, 5 damaged, 6 gone,
-75 locked, 130 interrupted, 143 terminated; see man logcat
+75 locked, 130 interrupted, 143 terminated; see man logtools
 `
 
 func TestHelp(t *testing.T) {

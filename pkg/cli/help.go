@@ -55,7 +55,7 @@ func (c *Command) help(f *Flags, width int) string {
 	for _, e := range exits {
 		list = append(list, fmt.Sprintf("%d %s", e.Exit, e.Name))
 	}
-	text := fmt.Sprintf("Exit status: %s; see man %s", strings.Join(list, ", "), c.Name)
+	text := fmt.Sprintf("Exit status: %s; see man logtools", strings.Join(list, ", "))
 	b.WriteString("\n" + wrap(text, 0, width) + "\n")
 	return b.String()
 }

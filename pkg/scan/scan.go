@@ -332,9 +332,13 @@ func (w *worker) block(j *job) {
 			}
 		}
 		if err != nil {
-			if _, ok := err.(*event.BadError); !ok {
+			bad, ok := err.(*event.BadError)
+			if !ok {
 				j.fatal = err
 				break
+			}
+			if guessed := w.e.o.Format == nil; guessed && format.Name == "text" && bad.Hint == "" {
+				err = &event.BadError{Reason: bad.Reason, Column: bad.Column, Hint: textHint}
 			}
 			out.bad = append(out.bad, badLine{out.lines, len(out.Ends), err, line})
 			if w.e.o.StopAtBad {
@@ -343,6 +347,10 @@ func (w *worker) block(j *job) {
 		}
 	}
 }
+
+// textHint is for lines with which a program does not get along because they
+// are strings.
+const textHint = "the first lines are in no known format, so each line is a string; -i json and so on read it as what it should be (JSON over several lines: jq -c . first)"
 
 // blank lines are skipped everywhere.
 func blank(line []byte) bool {

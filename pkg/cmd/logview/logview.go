@@ -39,9 +39,9 @@ logview -g '$time[:13]' -a 'count,5xx=count(.status>=500)' -o csv app.ndjson`,
 }
 
 func (o *options) addFlags(f *cli.Flags) {
-	f.String(&o.group, cli.FlagDoc{Name: "group", Short: "g", Value: "EXPR",
+	f.String(&o.group, cli.FlagDoc{Name: "group", Short: "g", Value: "EXPR", Once: true,
 		Usage: "group by these columns: expressions with commas between, or an object"})
-	f.String(&o.aggs, cli.FlagDoc{Name: "agg", Short: "a", Value: "AGGS",
+	f.String(&o.aggs, cli.FlagDoc{Name: "agg", Short: "a", Value: "AGGS", Once: true,
 		Usage: "aggregates of each group: comma list of [NAME=]FUNC[(EXPR)]"})
 	f.String(&o.sort, cli.FlagDoc{Name: "sort", Value: "COL[:asc|desc]",
 		Usage: "order the rows by this column"})

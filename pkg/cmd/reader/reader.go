@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"logtools/pkg/cli"
@@ -99,9 +100,27 @@ func (r *Reader) Compile(flag, src string) (*expr.Program, error) {
 func SyntaxError(flag string, err error) error {
 	var syntax *expr.SyntaxError
 	if errors.As(err, &syntax) {
-		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, syntax.Msg), Detail: syntax.Caret()}
+		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, syntax.Msg), Detail: syntax.Caret(), Hint: hintFor(syntax)}
 	}
 	return usage(flag, err)
+}
+
+// hintFor knows the mistakes that everybody makes.
+func hintFor(e *expr.SyntaxError) string {
+	at := e.Src[min(e.Offset, len(e.Src)):]
+	name, ok := strings.CutPrefix(e.Msg, "function not defined: ")
+	switch {
+	case ok && strings.HasSuffix(name, "/0"):
+		name = strings.TrimSuffix(name, "/0")
+		return fmt.Sprintf("a member is .%s, a string is \"%s\"", name, name)
+	case strings.HasPrefix(at, "&"):
+		return "jq has the words and, or, not"
+	case strings.HasPrefix(at, "||") || strings.HasPrefix(at, "|") && strings.HasSuffix(e.Src[:e.Offset], "|"):
+		return "jq has the words and, or, not"
+	case strings.HasPrefix(at, "'"):
+		return `strings are in double quotes: "error"`
+	}
+	return ""
 }
 
 // Report takes a bad line: see scan.Sink. Its error, if any, ends the run.
