@@ -43,7 +43,9 @@ type Reader struct {
 func NewReader(f *Fields, m Mode) *Reader {
 	r := &Reader{mode: m, wasEvent: m == EventsOnly}
 	r.bare = newShape(&f.root, false)
+	r.bare.addMembers()
 	r.env = newShape(nil, true)
+	r.env.addMembers()
 	r.env.nodes[nodeKey{"value", false}].sub = newShape(&f.root, false)
 	return r
 }

@@ -388,6 +388,14 @@ func TestManyNames(t *testing.T) {
 	if r.nodes > maxNodes {
 		t.Errorf("%d nodes", r.nodes)
 	}
+	// A Reader that can learn no more still tells events from values.
+	for _, line := range []string{`{"key":"k1","value":{"a":{"b":1}}}`, `{"value":1,"$x":2}`, `{"$y":2}`, `{"new":1,"value":2}`, `{"time":"2026-01-01T00:00:00Z","key":"k","value":null}`, `{"val\u0075e":3}`} {
+		checkTwins(t, r, f, Auto, []byte(line))
+	}
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 5000 {
+		checkTwins(t, r, f, Auto, []byte(randomObject(rng, 0)))
+	}
 }
 
 func TestInspect(t *testing.T) {

@@ -127,21 +127,27 @@ func newShape(f *field, env bool) *shape {
 			s.anon[i][j] = &node{str: str, flags: fl}
 		}
 	}
-	// What is asked for, and the envelope, is there from the start, so that
-	// the limit never hides it.
+	// What is asked for is there from the start, so that the limit never
+	// hides it.
 	if f != nil {
 		for _, k := range f.kids {
 			s.add(k.name, false)
 			s.add(k.name, true)
 		}
 	}
-	if env {
-		for _, name := range Members {
-			s.add(name, false)
-			s.add(name, true)
+	return s
+}
+
+// addMembers does the same for the names of the envelope: in the shape of whole
+// lines they tell events from bare values.
+func (s *shape) addMembers() {
+	for _, name := range Members {
+		for _, str := range []bool{false, true} {
+			if s.nodes[nodeKey{name, str}] == nil {
+				s.add(name, str)
+			}
 		}
 	}
-	return s
 }
 
 func (s *shape) add(name string, str bool) *node {

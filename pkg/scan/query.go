@@ -92,13 +92,17 @@ func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 	s.item.Changed, s.item.OwnTime, s.has = false, false, false
 	if ev.Time.Kind != event.Missing {
 		s.item.OwnTime = true
-		if s.at, s.has = when.Parse(ev.Time.B, nil); !s.has {
+		b := ev.Time.B
+		if ev.Time.Form == event.JSON {
+			b = ev.Time.AppendText(nil)
+		}
+		if s.at, s.has = when.Parse(b, nil); !s.has {
 			return false, &event.BadError{
 				Reason: "time " + clip(ev.Time.AppendJSON(nil)) + " is not RFC 3339",
 				Hint:   "-i value takes such lines as values, with no time of their own",
 			}
 		}
-		if b := ev.Time.B; b[len(b)-1] != 'Z' || b[10] != 'T' {
+		if b[len(b)-1] != 'Z' || b[10] != 'T' || ev.Time.Form == event.JSON {
 			s.setTime(ev)
 		}
 	}

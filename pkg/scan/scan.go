@@ -182,6 +182,7 @@ func (e *engine) fail(err error) {
 	if e.err == nil {
 		e.err = err
 	}
+	e.moved.Broadcast()
 	e.mu.Unlock()
 	e.cancel()
 }
@@ -203,6 +204,9 @@ func (e *engine) format(b *stream.Block) *parse.Format {
 		e.moved.Broadcast()
 	}
 	for e.inputs[b.Input] == nil || e.inputs[b.Input].format == nil && e.inputs[b.Input].turn != b.Seq {
+		if e.err != nil {
+			return nil // nobody wants to know any more
+		}
 		e.moved.Wait()
 	}
 	in := e.inputs[b.Input]

@@ -262,7 +262,7 @@ func TestQuery(t *testing.T) {
 {"ts":1767232800,"n":3}
 {"@timestamp":"2026-01-01T03:00:00.5Z","n":4}
 {"n":5}
-{"time":"2026-01-01T04:00:00Z","value":{"n":6}}
+{"time":"2026-01-01T04:00:00\u005a","value":{"n":6}}
 {"time":"soon","value":{"n":7}}
 `
 	for _, c := range []struct {
@@ -272,6 +272,7 @@ func TestQuery(t *testing.T) {
 		bad   int
 	}{
 		{"all", func(q *Query) {}, "1 2 3 4 5 6", 1},
+		{"escaped", func(q *Query) { q.Where = compile(t, q, `$time == "2026-01-01T04:00:00Z"`) }, "6", 1},
 		{"since", func(q *Query) { q.Since = at("2026-01-01T01:00:00Z") }, "2 3 4 6", 2},
 		{"until", func(q *Query) { q.Until = at("2026-01-01T03:00:00.500Z") }, "1 2 3", 2},
 		{"where", func(q *Query) { q.Where = compile(t, q, ".n>=3") }, "3 4 5 6", 1},

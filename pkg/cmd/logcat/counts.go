@@ -3,6 +3,7 @@ package logcat
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 
 	"logtools/pkg/cmd/reader"
@@ -112,36 +113,55 @@ func (t *tailRows) write(kept *tail, bad reader.Report) error {
 	var header *render.Header
 	var buf []byte
 	for _, c := range kept.chunks {
-		for i := c.first; i < len(c.ends); i++ {
-			start := 0
-			if i > 0 {
-				start = c.ends[i-1]
-			}
-			row := c.out[start : c.ends[i]-1] // without the '\n'
-			line := c.line + int64(binary.LittleEndian.Uint32(row))
-			n := 8 + binary.LittleEndian.Uint32(row[4:])
-			raw, v := row[8:n], event.RawValue(row[n:])
+		for i := c.first; i < len(c.ends); {
+			// The rows of one line stand or fall together.
+			line, raw, _ := c.tailRow(i)
+			mark, h := len(buf), header
 			var err error
-			if header == nil {
-				if header, err = render.NewHeader(t.dialect, v); err == nil {
-					buf = append(header.AppendHeader(buf), '\n')
+			for ; i < len(c.ends); i++ {
+				next, _, v := c.tailRow(i)
+				if next != line {
+					break
+				}
+				if h == nil && err == nil {
+					if h, err = render.NewHeader(t.dialect, v); err == nil {
+						buf = append(h.AppendHeader(buf), '\n')
+					}
+				}
+				if err == nil {
+					if buf, err = h.AppendRow(buf, v); err == nil {
+						buf = append(buf, '\n')
+					}
 				}
 			}
 			if err == nil {
-				buf, err = header.AppendRow(buf, v)
-			}
-			if err != nil {
-				if err := bad(c.name, line, err, raw); err != nil {
-					return err
-				}
+				header = h
 				continue
 			}
-			buf = append(buf, '\n')
+			buf = buf[:mark]
+			if err := bad(c.name, line, err, raw); err != nil {
+				return errors.Join(t.flush(buf), err)
+			}
 		}
 	}
+	return t.flush(buf)
+}
+
+func (t *tailRows) flush(buf []byte) error {
 	if len(buf) == 0 {
 		return nil
 	}
 	_, err := t.out.Write(buf)
 	return err
+}
+
+// tailRow takes apart what appendTailRow wrote for event i.
+func (c *chunk) tailRow(i int) (line int64, raw []byte, v event.Value) {
+	start := 0
+	if i > 0 {
+		start = c.ends[i-1]
+	}
+	row := c.out[start : c.ends[i]-1] // without the '\n'
+	n := 8 + binary.LittleEndian.Uint32(row[4:])
+	return c.line + int64(binary.LittleEndian.Uint32(row)), row[8:n], event.RawValue(row[n:])
 }
