@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -43,7 +44,7 @@ func (r *Runner) decode(v event.Value) (any, error) {
 		return string(v.AppendText(nil)), nil
 	case event.Array, event.Object:
 		d := &r.dec
-		*d = decoder{s: string(v.B), stack: d.stack[:0]}
+		d.s, d.i, d.deep, d.stack = string(v.B), 0, false, d.stack[:0]
 		x := d.value(0)
 		d.s = ""
 		if d.deep {
@@ -87,6 +88,37 @@ type decoder struct {
 	// stack holds the elements of the arrays and objects that are being read,
 	// so that these are made in their size, at once.
 	stack []decoded
+	// maps are the objects of the event before: gojq keeps nothing of it, so
+	// that they serve again. The first used of them are taken.
+	maps []map[string]any
+	used int
+}
+
+// Limits of what is kept for the next event.
+const (
+	keepMaps    = 64
+	keepMembers = 64
+)
+
+// recycle takes back the objects that were decoded.
+func (d *decoder) recycle() { d.used = 0 }
+
+func (d *decoder) newMap(n int) map[string]any {
+	if n > keepMembers {
+		return make(map[string]any, n)
+	}
+	if d.used < len(d.maps) {
+		m := d.maps[d.used]
+		d.used++
+		clear(m)
+		return m
+	}
+	m := make(map[string]any, n)
+	if d.used < keepMaps {
+		d.maps = append(d.maps, m)
+		d.used++
+	}
+	return m
 }
 
 type decoded struct {
@@ -178,7 +210,7 @@ func (d *decoder) object(depth int) any {
 		x := d.value(depth)
 		d.stack = append(d.stack, decoded{name, x})
 	}
-	m := make(map[string]any, len(d.stack)-base)
+	m := d.newMap(len(d.stack) - base)
 	for _, e := range d.stack[base:] {
 		m[e.name] = e.val
 	}
@@ -287,20 +319,7 @@ func (r *Runner) appendJSON(x any, depth int) error {
 		}
 		r.buf = append(r.buf, ']')
 	case map[string]any:
-		base := len(r.names)
-		defer func() { r.names = r.names[:base] }()
-		for name := range x {
-			r.names = append(r.names, name)
-		}
-		names := r.names[base:]
-		slices.Sort(names)
-		r.buf = append(r.buf, '{')
-		for i, name := range names {
-			if err := r.appendNamed(i, name, x[name], depth); err != nil {
-				return err
-			}
-		}
-		r.buf = append(r.buf, '}')
+		return r.appendMap(x, depth)
 	case *ordered:
 		r.buf = append(r.buf, '{')
 		for i, name := range x.names {
@@ -315,6 +334,49 @@ func (r *Runner) appendJSON(x any, depth int) error {
 	return nil
 }
 
+// appendMap appends an object with its members sorted by name. Objects mostly
+// have the names that the one before had; then there is nothing to sort.
+func (r *Runner) appendMap(m map[string]any, depth int) error {
+	start := len(r.buf)
+	r.buf = append(r.buf, '{')
+	if depth == 0 && len(m) == len(r.sorted) {
+		known := true
+		for i, name := range r.sorted {
+			x, ok := m[name]
+			if !ok {
+				known = false
+				break
+			}
+			if err := r.appendNamed(i, name, x, depth); err != nil {
+				return err
+			}
+		}
+		if known {
+			r.buf = append(r.buf, '}')
+			return nil
+		}
+		r.buf = r.buf[:start+1]
+	}
+	base := len(r.names)
+	for name := range m {
+		r.names = append(r.names, name)
+	}
+	names := r.names[base:]
+	slices.Sort(names)
+	if depth == 0 && len(names) <= keepMembers {
+		r.sorted = append(r.sorted[:0], names...)
+	}
+	for i, name := range names {
+		if err := r.appendNamed(i, name, m[name], depth); err != nil {
+			r.names = r.names[:base]
+			return err
+		}
+	}
+	r.names = r.names[:base]
+	r.buf = append(r.buf, '}')
+	return nil
+}
+
 func (r *Runner) appendNamed(i int, name string, x any, depth int) error {
 	if i > 0 {
 		r.buf = append(r.buf, ',')
@@ -323,17 +385,36 @@ func (r *Runner) appendNamed(i int, name string, x any, depth int) error {
 	return r.appendJSON(x, depth+1)
 }
 
-// appendString is event.AppendString for a Go string: it does not copy s where
-// s needs no escapes.
+// appendString is event.AppendString for a Go string: it looks at eight bytes at
+// a time, and does not copy s where s needs no escapes.
 func appendString(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			return event.AppendString(dst, []byte(s))
+	n := len(dst) + 1
+	dst = append(append(dst, '"'), s...)
+	if b := dst[n:]; needsEscape(b) {
+		return event.AppendString(dst[:n-1], []byte(s))
+	}
+	return append(dst, '"')
+}
+
+// needsEscape says whether b has a control character, a quote, a backslash or a
+// byte that is not ASCII.
+func needsEscape(b []byte) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for len(b) >= 8 {
+		w := binary.LittleEndian.Uint64(b)
+		// A byte below n has its high bit set in w-n·ones if it has none in w.
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		if (w|(w-ones*0x20)|(quote-ones)|(slash-ones))&highs != 0 {
+			return true
+		}
+		b = b[8:]
+	}
+	for _, c := range b {
+		if c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return true
 		}
 	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
-	return append(dst, '"')
+	return false
 }
 
 // envelope returns the value of an envelope variable.

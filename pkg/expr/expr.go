@@ -137,6 +137,7 @@ type Runner struct {
 	regs []event.Value // the raw engine's registers
 	iter []member      // stack of the members of objects that are iterated over
 	tmp  []event.Value // stack of the elements of arrays that are built
+	text []byte        // the text of one string
 
 	first int  // where in vals the results of the running program begin
 	found bool // a result was true
@@ -144,10 +145,12 @@ type Runner struct {
 
 	resets uint
 
-	budget budget
-	root   map[string]any // the partly decoded value, reused
-	dec    decoder
-	names  []string // stack of the names of objects that are written
+	sessions map[*slowProgram]*session
+	budget   budget         // of the running one
+	root     map[string]any // the partly decoded value, reused
+	dec      decoder
+	names    []string // stack of the names of objects that are written
+	sorted   []string // the names of the object written last, in order
 }
 
 // NewRunner returns a Runner.
@@ -170,6 +173,10 @@ func (r *Runner) shrink() {
 	}
 	if max(cap(r.vals), cap(r.dec.stack), cap(r.tmp), cap(r.iter), cap(r.names)) > keepScratch/64 {
 		r.vals, r.dec.stack, r.tmp, r.iter, r.names = nil, nil, nil, nil, nil
+		r.sorted = nil
+	}
+	if cap(r.text) > keepScratch {
+		r.text = nil
 	}
 }
 

@@ -48,6 +48,11 @@ func (g *maker) typed(kind string, depth int) string {
 	if g.IntN(16) == 0 {
 		return sub(pick(g, "num", "str", "multi", "obj")) + " as $x | " + g.typed(kind, d)
 	}
+	if g.IntN(3) == 0 {
+		if s := g.whole(kind, d); s != "" {
+			return s
+		}
+	}
 	switch kind {
 	case "num":
 		switch g.IntN(9) {
@@ -134,6 +139,75 @@ func (g *maker) typed(kind string, depth int) string {
 		return sub("obj") + pick(g, "[]", "[]?", "|.[]|numbers", ".n?")
 	}
 	return "select(" + g.typed("bool", d) + ")|" + g.typed(pick(g, "num", "str", "multi"), d)
+}
+
+// regexps with what may replace their matches.
+func (g *maker) replacement() string {
+	return pick(g, `"a"`, `"/"`, `"^a"`, `"b$"`, `"[ab]"`, `"(?<x>a)b?"`, `"."`, `"a+"`, `"é"`, `"A|b"`, `"x*"`, `"\\b"`, `"\\bA"`, `"^."`, `"\\d{2}"`, `""`) + ";" +
+		pick(g, `""`, `"-"`, `"aa"`, `"é"`, `"\"\\n"`, `.`, `"<\(.x)>"`) + pick(g, "", "", `;""`, `;"g"`, `;"i"`, `;"gim"`, `;"x"`, ";null")
+}
+
+// target is the left side of an assignment, or what del deletes.
+func (g *maker) target() string {
+	return pick(g, ".n", ".s", ".l", ".o", ".zz", ".zz.y", ".o.n", ".o.zz", ".o.o.s", `.["n"]`, `."é"`, ".n", ".s", "(.n)", ".n.x", ".", ".l[0]", ".[]", ".o.zz.y")
+}
+
+// whole makes an expression over whole arrays and objects, or one with the less
+// common functions of strings and numbers.
+func (g *maker) whole(kind string, d int) string {
+	sub := func(kind string) string { return "(" + g.typed(kind, d) + ")" }
+	switch kind {
+	case "num":
+		return pick(g,
+			sub("arr")+"|add",
+			sub("arr")+"|map(numbers)|"+pick(g, "add", "min", "max", "sort|.[0]?", "unique|length"),
+			"add("+g.typed("multi", d)+")",
+			sub("num")+"|"+pick(g, "floor", "ceil", "round", "trunc", "fabs", "abs", "sqrt", "log", "exp"),
+			"reduce "+sub("multi")+" as $x ("+g.typed("num", d)+"; "+pick(g, ". + 1", ".+$x", "if $x then .+1 else empty end", "$x", "[.,$x]|length", ".*2")+")",
+			sub("str")+"|utf8bytelength",
+			sub("obj")+"|keys|length",
+			"first("+g.typed("multi", d)+")",
+			"["+g.typed("num", d)+"]|"+pick(g, "-.[0]", ".[0]+.[0]", ".[0]*.[0]*.[0]", ".[0]%7", ".[0]/2", "map(-.)[0]"),
+			"{n:"+sub("num")+"}|"+pick(g, "-.n", ".n*1001", ".n+=.n|.n", ".n|=.*.|.n+1", "map_values(.+1).n*3", ".z=.n|-.z"),
+		)
+	case "str":
+		return pick(g,
+			sub("str")+"|"+pick(g, "sub", "gsub")+"("+g.replacement()+")",
+			sub("str")+"|"+pick(g, "sub", "gsub")+"("+g.replacement()+")",
+			sub("arr")+"|join("+pick(g, `","`, `""`, `"é"`, `"\""`, g.typed("str", d), "null")+")",
+			sub(pick(g, "num", "str", "arr", "obj", "bool"))+"|"+pick(g, "tojson", "tostring", "@json", `"\(.)"`),
+			sub("str")+"|"+pick(g, "ltrim", "rtrim", "trim", "explode|implode", `trimstr("a")`, `ltrimstr("ab")`),
+			sub("arr")+"|add",
+			sub("arr")+"|implode?",
+			"-"+sub("num")+"|tostring",
+		)
+	case "arr":
+		return pick(g,
+			sub("str")+pick(g, `|split("a")`, `|split("/")`, `/"a"`, `|split("")`, `|split("é")`, "|split("+g.typed("str", d)+")"),
+			sub("obj")+"|keys",
+			sub("arr")+"|"+pick(g, "keys", "sort", "unique", "reverse", "map_values(.+1?)", "map_values(empty)", "map_values(.,1)", "map_values(select(.))"),
+			sub("obj")+"|to_entries",
+			sub("str")+"|explode",
+			"[limit("+pick(g, "0", "1", "2", "5", "-1")+";"+g.typed("multi", d)+")]",
+			"[limit("+pick(g, "1", "2")+";"+g.typed("multi", d)+"|(.,.))]",
+			sub("obj")+"|[.[]]|sort",
+		)
+	case "bool":
+		return pick(g, "isempty("+g.typed("multi", d)+")", "first("+g.typed("multi", d)+")", sub("obj")+"|keys|contains(["+`"n"`+"])")
+	case "obj":
+		return pick(g,
+			sub("obj")+"|del("+g.target()+pick(g, "", ","+g.target(), ","+g.target()+","+g.target())+")",
+			sub("obj")+"|del("+g.target()+")",
+			sub("obj")+"|"+g.target()+pick(g, "=", "|=", "+=", "-=", "*=", "/=", "%=", "//=")+sub(pick(g, "num", "str", "multi", "bool")),
+			g.target()+pick(g, "=", "|=", "+=", "-=", "*=", "/=", "%=", "//=")+sub(pick(g, "num", "str", "num", "multi")),
+			g.target()+"|="+pick(g, "empty", ".+1", "(.,1)", "length", "tostring", "select(.)", "1.0", ".*1.5", "-."),
+			sub("obj")+"|with_entries("+pick(g, "select(.value)", `.key|=.+"x"`, ".value|=tostring", `select(.key!="n")`, ".", "empty", `.key="a"`, ".value=.key", ".,.", ".value*=1.5", "{name:.key,Value:.value}", `{key:null}`)+")",
+			sub("obj")+"|map_values("+pick(g, ".", "tostring", "empty", ".+1?", "numbers", "(.,.)", "1.0", "length?", "-.?")+")",
+			sub("obj")+"|to_entries|from_entries",
+			sub("arr")+"|map({key:tostring,value:.})|from_entries",
+		)
+	}
+	return pick(g, "limit("+pick(g, "1", "2", "3")+";"+g.typed("multi", d)+")", sub("arr")+"|.[]|tostring", sub("obj")+"|to_entries[]", sub("obj")+"|keys[]", "")
 }
 
 var someNumbers = []string{"0", "1", "2", "-1", "3", "7", "-7", "200", "404", "500", "1.0", "0.5", "-2.5", "1e0", "1E2", "-0", "-0.0", "0.1", "0.2", "1e400", "-1e400", "1e-400", "1.50", "9007199254740993", "9007199254740992", "9007199254740993.0",
@@ -258,6 +332,9 @@ func (g *maker) expr(depth int) string {
 		return g.small(0)
 	}
 	d := depth - 1
+	if g.IntN(4) == 0 {
+		return g.wild(d)
+	}
 	switch g.IntN(36) {
 	case 0, 1, 2:
 		return g.path()
@@ -310,6 +387,22 @@ func (g *maker) expr(depth int) string {
 	default:
 		return pick(g, "$key", "$time", "$offset", "$partition", "$log", "$headers", "$headers.a", "$event", "$event.value.a", "empty", "$key.a", "error", "keys", "tojson", "[.[]]", ". + {a: 1}", ".a as [$x] | $x", "[limit(2; .[])]", "any(.[]; . == 1)", "all(.b[]; . != null)", "first(.a)", "to_entries", "def f: .a; f", ".a = 1", "del(.a)", "path(.a)", "reduce .[] as $x (0; . + 1)")
 	}
+}
+
+// wild applies what whole makes to anything.
+func (g *maker) wild(d int) string {
+	at := pick(g, ".a", ".b", ".c", ".a.b", `."a b"`, `.["x\ty"]`, ".b.a.c", `."é"`, ".", ".a[0]", ".a?", "(.a,.b)")
+	switch g.IntN(6) {
+	case 0:
+		return "del(" + at + pick(g, "", ", .b", ", .a.b", ", .c.a, .a") + ")"
+	case 1, 2:
+		return at + pick(g, " = ", " |= ", " += ", " -= ", " *= ", " /= ", " %= ", " //= ") + g.operand(d)
+	case 3:
+		return g.operand(d) + " | " + pick(g, "keys", "to_entries", "from_entries", "add", "tojson", "sort", "unique", "min", "max", "reverse", "floor", "abs", "explode", "implode", "trim", "utf8bytelength", "@json", "with_entries(.)", "map_values(.)", `join(",")`, `split("a")`, `split("")`, "isempty(.[])", "first(.[])", "[limit(2; .[])]", `sub("a"; "b")`, `gsub("[ab]"; "")`, "with_entries(.value |= tojson)", "map_values(empty)", "add(.[])", "ltrim", "rtrim", `trimstr("a")`)
+	case 4:
+		return "reduce " + pick(g, ".[]", ".a[]", "(.a, .b)", "("+g.small(d)+")") + " as $x (" + pick(g, "0", "null", ".", "[]", `""`) + "; " + pick(g, ". + $x", "$x", ". + 1", "empty", ".a = $x", ". + [$x]", "[., $x]", ".") + ")"
+	}
+	return pick(g, "with_entries(", "map_values(", "first(", "isempty(", "add(", "limit(2; ") + g.small(d) + ")"
 }
 
 func (g *maker) object(d int) string {

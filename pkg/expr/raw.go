@@ -72,7 +72,7 @@ type rawProgram struct {
 }
 
 func compileRaw(q *gojq.Query, fields *event.Fields) (p *rawProgram) {
-	c := &compiler{fields: fields}
+	c := &compiler{fields: fields, final: true}
 	defer func() {
 		if x := recover(); x != nil {
 			if _, ok := x.(unsupported); !ok {

@@ -9,17 +9,18 @@ import (
 )
 
 // array is [q].
-func (c *compiler) array(a *gojq.Array, root bool) *node {
+func (c *compiler) array(a *gojq.Array, root, final bool) *node {
 	if a.Query == nil {
 		return konstNode(event.RawValue([]byte("[]")))
 	}
 	defer c.unbind(len(c.scope))
+	c.final = final
 	inner := c.query(a.Query, root)
 	g := each(inner, func(r *Runner, v event.Value) status {
-		if !r.step() {
+		if !r.step() || !final && r.losesType(v) {
 			return sBail
 		}
-		r.tmp = append(r.tmp, v)
+		r.tmp = append(r.tmp, present(v))
 		return sOK
 	})
 	return singleNode(func(r *Runner, in event.Value) (event.Value, status) {
@@ -29,17 +30,9 @@ func (c *compiler) array(a *gojq.Array, root bool) *node {
 			r.tmp = r.tmp[:base]
 			return event.Value{}, st
 		}
-		n := len(r.buf)
-		r.buf = append(r.buf, '[')
-		for i, v := range r.tmp[base:] {
-			if i > 0 {
-				r.buf = append(r.buf, ',')
-			}
-			r.buf = v.AppendJSON(r.buf)
-		}
-		r.buf = append(r.buf, ']')
+		v := r.arrayOf(r.tmp[base:])
 		r.tmp = r.tmp[:base]
-		return event.RawValue(r.since(n)), sOK
+		return v, sOK
 	})
 }
 
@@ -53,7 +46,7 @@ type part struct {
 }
 
 // object is an object literal.
-func (c *compiler) object(o *gojq.Object, root bool) *node {
+func (c *compiler) object(o *gojq.Object, root, final bool) *node {
 	if len(o.KeyVals) == 0 {
 		return konstNode(event.RawValue([]byte("{}")))
 	}
@@ -79,6 +72,7 @@ func (c *compiler) object(o *gojq.Object, root bool) *node {
 			fixed = false
 			singles = singles && p.name.fn != nil
 		}
+		c.final = final
 		p.val = c.query(valQ, root)
 		p.vreg = c.reg()
 		singles = singles && p.val.fn != nil
@@ -86,12 +80,12 @@ func (c *compiler) object(o *gojq.Object, root bool) *node {
 		parts = append(parts, p)
 	}
 	switch {
-	case paths && fixed:
+	case paths && fixed && final:
 		return pathsObject(parts)
 	case singles:
-		return singlesObject(parts)
+		return singlesObject(parts, final)
 	}
-	return c.productObject(parts)
+	return c.productObject(parts, final)
 }
 
 // rawMember is memberQueries, without the case that needs gojq.
@@ -149,7 +143,7 @@ func pathsObject(parts []part) *node {
 // singlesObject builds an object each of whose parts has at most one result.
 // The parts are computed first, in order, since they may use the scratch memory
 // that the object is written to.
-func singlesObject(parts []part) *node {
+func singlesObject(parts []part, final bool) *node {
 	return singleNode(func(r *Runner, in event.Value) (event.Value, status) {
 		for i := range parts {
 			p := &parts[i]
@@ -166,20 +160,20 @@ func singlesObject(parts []part) *node {
 			}
 			r.regs[p.vreg] = v
 		}
-		return r.build(parts)
+		return r.build(parts, final)
 	})
 }
 
 // productObject builds an object for each combination of its parts' results; the
 // first part is the outermost loop.
-func (c *compiler) productObject(parts []part) *node {
+func (c *compiler) productObject(parts []part, final bool) *node {
 	input := c.reg()
 	return &node{multi: func(k cont) generator {
 		next := func(r *Runner) status {
 			if !r.step() {
 				return sBail
 			}
-			v, st := r.build(parts)
+			v, st := r.build(parts, final)
 			if st != sOK {
 				return st
 			}
@@ -208,8 +202,11 @@ func (c *compiler) productObject(parts []part) *node {
 
 // build writes the object whose parts are in the registers. A name that is no
 // string, or is there twice, is left to gojq.
-func (r *Runner) build(parts []part) (event.Value, status) {
+func (r *Runner) build(parts []part, final bool) (event.Value, status) {
 	for i := range parts {
+		if !final && r.losesType(r.regs[parts[i].vreg]) {
+			return event.Value{}, sBail
+		}
 		if parts[i].name == nil {
 			continue
 		}

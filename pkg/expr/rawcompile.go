@@ -16,6 +16,11 @@ type compiler struct {
 	fields *event.Fields
 	nregs  int
 	scope  []binding
+
+	// final: what is compiled next is the outermost expression, or its values
+	// go into an array or object that is, so that nothing looks at them any
+	// more (see losesType). It holds for one call of query, term or call.
+	final bool
 }
 
 type unsupported struct{}
@@ -31,24 +36,39 @@ func (c *compiler) reg() int {
 	return c.nregs - 1
 }
 
+// takeFinal returns c.final and makes it hold no longer.
+func (c *compiler) takeFinal() bool {
+	final := c.final
+	c.final = false
+	return final
+}
+
 // query compiles q; root says that `.` is the event's value.
 func (c *compiler) query(q *gojq.Query, root bool) *node {
+	final := c.takeFinal()
 	if q == nil || len(q.FuncDefs) > 0 {
 		panic(unsupported{})
 	}
+	passOn := func(q *gojq.Query, root bool) *node {
+		c.final = final
+		return c.query(q, root)
+	}
 	if q.Term != nil {
+		c.final = final
 		return c.term(q.Term, root)
 	}
 	switch q.Op {
 	case gojq.OpPipe:
 		left := c.query(q.Left, root)
 		if len(q.Patterns) > 0 {
+			c.final = final
 			return c.bind(left, q, root)
 		}
-		right := c.query(q.Right, left.root)
+		right := passOn(q.Right, left.root)
 		return c.pipe(left, right)
 	case gojq.OpComma:
-		left, right := c.query(q.Left, root), c.query(q.Right, root)
+		left := passOn(q.Left, root)
+		right := passOn(q.Right, root)
 		return &node{multi: func(k cont) generator {
 			first, second := each(left, k), each(right, k)
 			return func(r *Runner, in event.Value) status {
@@ -59,7 +79,11 @@ func (c *compiler) query(q *gojq.Query, root bool) *node {
 			}
 		}}
 	case gojq.OpAlt:
-		return c.alternative(c.query(q.Left, root), c.query(q.Right, root))
+		left := passOn(q.Left, root)
+		return c.alternative(left, passOn(q.Right, root))
+	case gojq.OpAssign, gojq.OpModify, gojq.OpUpdateAdd, gojq.OpUpdateSub,
+		gojq.OpUpdateMul, gojq.OpUpdateDiv, gojq.OpUpdateMod, gojq.OpUpdateAlt:
+		return c.update(q, root, final)
 	case gojq.OpAnd:
 		return c.and(c.query(q.Left, root), c.query(q.Right, root))
 	case gojq.OpOr:
@@ -91,6 +115,7 @@ func (c *compiler) query(q *gojq.Query, root bool) *node {
 }
 
 func (c *compiler) term(t *gojq.Term, root bool) *node {
+	final := c.takeFinal()
 	if n := len(t.SuffixList); n > 0 {
 		return c.suffix(t, root)
 	}
@@ -115,21 +140,30 @@ func (c *compiler) term(t *gojq.Term, root bool) *node {
 	case gojq.TermTypeIndex:
 		return c.index(c.term(&gojq.Term{Type: gojq.TermTypeIdentity}, root), t.Index, root)
 	case gojq.TermTypeFunc:
+		c.final = final
 		return c.call(t.Func, root)
 	case gojq.TermTypeObject:
-		return c.object(t.Object, root)
+		return c.object(t.Object, root, final)
 	case gojq.TermTypeArray:
-		return c.array(t.Array, root)
+		return c.array(t.Array, root, final)
 	case gojq.TermTypeString:
 		return c.str(t.Str, root)
 	case gojq.TermTypeIf:
-		return c.ifThen(t.If, root)
+		return c.ifThen(t.If, root, final)
 	case gojq.TermTypeTry:
 		if t.Try.Catch == nil {
+			c.final = final
 			return c.try(c.query(t.Try.Body, root))
+		}
+	case gojq.TermTypeReduce:
+		return c.reduce(t.Reduce, root)
+	case gojq.TermTypeFormat:
+		if t.Str == nil && t.Format == "@json" {
+			return then(c.term(&gojq.Term{Type: gojq.TermTypeIdentity}, root), tojson)
 		}
 	case gojq.TermTypeQuery:
 		defer c.unbind(len(c.scope))
+		c.final = final
 		return c.query(t.Query, root)
 	}
 	panic(unsupported{})
@@ -227,12 +261,14 @@ func (c *compiler) unbind(n int) { c.scope = c.scope[:n] }
 
 // bind is left as $name | right.
 func (c *compiler) bind(left *node, q *gojq.Query, root bool) *node {
+	final := c.takeFinal()
 	if len(q.Patterns) != 1 || q.Patterns[0].Name == "" {
 		panic(unsupported{})
 	}
 	defer c.unbind(len(c.scope))
 	b := binding{q.Patterns[0].Name, c.reg()}
 	c.scope = append(c.scope, b)
+	c.final = final
 	right := c.query(q.Right, root)
 	if left.fn != nil && right.root {
 		lf, gate := left.fn, right.gate
@@ -338,17 +374,20 @@ func (c *compiler) booleans(n *node) *node {
 	})
 }
 
-func (c *compiler) ifThen(t *gojq.If, root bool) *node {
+func (c *compiler) ifThen(t *gojq.If, root, final bool) *node {
 	scoped := func(q *gojq.Query) *node {
 		defer c.unbind(len(c.scope))
 		return c.query(q, root)
 	}
-	test, then := scoped(t.Cond), scoped(t.Then)
+	test := scoped(t.Cond)
+	c.final = final
+	then := scoped(t.Then)
 	var other *node
 	switch {
 	case len(t.Elif) > 0:
-		other = c.ifThen(&gojq.If{Cond: t.Elif[0].Cond, Then: t.Elif[0].Then, Elif: t.Elif[1:], Else: t.Else}, root)
+		other = c.ifThen(&gojq.If{Cond: t.Elif[0].Cond, Then: t.Elif[0].Then, Elif: t.Elif[1:], Else: t.Else}, root, final)
 	case t.Else != nil:
+		c.final = final
 		other = scoped(t.Else)
 	default:
 		other = c.term(&gojq.Term{Type: gojq.TermTypeIdentity}, root)
@@ -384,6 +423,47 @@ func (c *compiler) branch(test, then, other *node) *node {
 			return outer(r, in)
 		}
 	}}
+}
+
+// reduce is reduce source as $name (start; update) with a start and an update
+// that have at most one result. An update without a result leaves things as they
+// are.
+func (c *compiler) reduce(t *gojq.Reduce, root bool) *node {
+	if len(t.Patterns) != 1 || t.Patterns[0].Name == "" {
+		panic(unsupported{})
+	}
+	start, source := c.scoped(t.Start, root), c.scoped(t.Query, root)
+	defer c.unbind(len(c.scope))
+	b := binding{t.Patterns[0].Name, c.reg()}
+	c.scope = append(c.scope, b)
+	update, state := c.query(t.Update, false), c.reg()
+	if start.fn == nil || update.fn == nil {
+		panic(unsupported{})
+	}
+	init, next := start.fn, update.fn
+	g := each(source, func(r *Runner, v event.Value) status {
+		if !r.step() {
+			return sBail
+		}
+		r.regs[b.reg] = v
+		w, st := next(r, r.regs[state])
+		switch st {
+		case sOK:
+			r.regs[state] = w
+		case sNone:
+			return sOK
+		}
+		return st
+	})
+	return singleNode(func(r *Runner, in event.Value) (event.Value, status) {
+		v, st := init(r, in)
+		if st != sOK {
+			return event.Value{}, st
+		}
+		r.regs[state] = v
+		st = g(r, in)
+		return r.regs[state], st
+	})
 }
 
 // try is n?: an error ends n's results, without being one.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"regexp"
 	"regexp/syntax"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
@@ -42,6 +41,8 @@ func definition(name string) string {
 		return ".[0]"
 	case "last":
 		return ".[-1]"
+	case "abs":
+		return "if . < 0 then -. else . end"
 	}
 	return ""
 }
@@ -49,6 +50,7 @@ func definition(name string) string {
 // call is a variable or a builtin function; the program has no functions of its
 // own.
 func (c *compiler) call(f *gojq.Func, root bool) *node {
+	final := c.takeFinal()
 	if f.Name[0] == '$' {
 		return c.variable(f.Name)
 	}
@@ -79,7 +81,19 @@ func (c *compiler) call(f *gojq.Func, root bool) *node {
 		case "map":
 			// [.[] | f]
 			iter := &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeIdentity, SuffixList: []*gojq.Suffix{{Iter: true}}}}
-			return c.array(&gojq.Array{Query: &gojq.Query{Left: iter, Op: gojq.OpPipe, Right: arg}}, root)
+			return c.array(&gojq.Array{Query: &gojq.Query{Left: iter, Op: gojq.OpPipe, Right: arg}}, root, final)
+		case "map_values":
+			return c.mapValues(arg, root, final)
+		case "with_entries":
+			return c.withEntries(arg, root)
+		case "add":
+			return then(c.array(&gojq.Array{Query: arg}, root, false), sum)
+		case "del":
+			return c.del(arg, root)
+		case "first":
+			return singleNode(c.firstOf(c.scoped(arg, root)))
+		case "isempty":
+			return c.isEmpty(c.scoped(arg, root))
 		case "any", "all":
 			return c.quantify(f.Name == "any", iterate(c.term(&gojq.Term{Type: gojq.TermTypeIdentity}, root), false), arg)
 		case "test":
@@ -111,6 +125,16 @@ func (c *compiler) call(f *gojq.Func, root bool) *node {
 			if ok && ok2 {
 				return c.test(re, flags, root)
 			}
+		case "sub", "gsub":
+			return c.replace(f.Args, f.Name == "sub", root)
+		case "limit":
+			if n, ok := constInt(f.Args[0]); ok && n >= 0 {
+				return c.limit(n, c.scoped(f.Args[1], root))
+			}
+		}
+	case 3:
+		if f.Name == "sub" || f.Name == "gsub" {
+			return c.replace(f.Args, f.Name == "sub", root)
 		}
 	}
 	panic(unsupported{})
@@ -177,6 +201,52 @@ func (c *compiler) selectIf(test *node, root bool) *node {
 	return singleNode(func(r *Runner, in event.Value) (event.Value, status) { return in, gate(r, in) })
 }
 
+// limit is limit(n; source).
+func (c *compiler) limit(n int64, source *node) *node {
+	if n == 0 {
+		return singleNode(func(*Runner, event.Value) (event.Value, status) { return event.Value{}, sNone })
+	}
+	if source.fn != nil {
+		return singleNode(source.fn)
+	}
+	left := c.reg()
+	return &node{multi: func(k cont) generator {
+		g := source.multi(func(r *Runner, v event.Value) status {
+			r.regs[left].N--
+			last := r.regs[left].N == 0
+			st := k(r, v)
+			if last && st == sOK {
+				r.regs[left].Kind = event.True
+				st = sStop
+			}
+			return st
+		})
+		return func(r *Runner, in event.Value) status {
+			r.regs[left] = event.Value{N: uint64(n)}
+			st := g(r, in)
+			if st == sStop && r.regs[left].Kind == event.True {
+				st = sOK
+			}
+			return st
+		}
+	}}
+}
+
+// isEmpty is isempty(source).
+func (c *compiler) isEmpty(source *node) *node {
+	first := c.firstOf(source)
+	return condNode(func(r *Runner, in event.Value) status {
+		switch _, st := first(r, in); st {
+		case sOK:
+			return sFalse
+		case sNone:
+			return sTrue
+		default:
+			return st
+		}
+	})
+}
+
 // quantify is any(source; arg) if exists, else all(source; arg): it stops at the first result that
 // decides.
 func (c *compiler) quantify(exists bool, source *node, arg *gojq.Query) *node {
@@ -209,19 +279,7 @@ func (c *compiler) quantify(exists bool, source *node, arg *gojq.Query) *node {
 
 // test is a match with a regular expression that is written out.
 func (c *compiler) test(re, flags string, root bool) *node {
-	if strings.Trim(flags, "gim") != "" {
-		panic(unsupported{})
-	}
-	if strings.Contains(flags, "i") {
-		re = "(?i)" + re
-	}
-	if strings.Contains(flags, "m") {
-		re = "(?s)" + re
-	}
-	compiled, err := regexp.Compile(re)
-	if err != nil {
-		panic(unsupported{}) // an error, but only of the events that get there
-	}
+	compiled, re := compileRegexp(re, flags)
 	return c.match(matcher(compiled, re), sErr, root)
 }
 
@@ -323,6 +381,11 @@ func unaryFunc(name string) single {
 	case "ascii_upcase":
 		return func(r *Runner, v event.Value) (event.Value, status) { return asciiCase(r, v, 'a') }
 	}
+	for _, table := range [...]func(string) single{wholeFunc, textFunc, mathFunc} {
+		if fn := table(name); fn != nil {
+			return fn
+		}
+	}
 	return nil
 }
 
@@ -361,8 +424,6 @@ func length(r *Runner, v event.Value) (event.Value, status) {
 	return event.Value{}, sErr
 }
 
-// tostring is gojq's; arrays and objects, which it writes in its own way, are
-// left to it.
 func tostring(r *Runner, v event.Value) (event.Value, status) {
 	switch v.Kind {
 	case event.String:
@@ -375,7 +436,7 @@ func tostring(r *Runner, v event.Value) (event.Value, status) {
 		r.buf = v.AppendJSON(r.buf)
 		return event.PlainValue(r.since(n)), sOK
 	case event.Array, event.Object:
-		return event.Value{}, sBail
+		return tojson(r, v)
 	}
 	n := len(r.buf)
 	r.buf = v.AppendJSON(r.buf)
@@ -470,6 +531,18 @@ func binaryFunc(name string) func(r *Runner, v, arg event.Value) (event.Value, s
 				return event.Value{}, sBail
 			}
 			return onTexts(r, v, arg, bytes.Contains)
+		}
+	case "split":
+		return split
+	case "join":
+		return joinFunc
+	case "trimstr":
+		return func(r *Runner, v, arg event.Value) (event.Value, status) {
+			v, st := trim(r, v, arg, bytes.CutPrefix)
+			if st != sOK {
+				return v, st
+			}
+			return trim(r, v, arg, bytes.CutSuffix)
 		}
 	case "ltrimstr":
 		return func(r *Runner, v, arg event.Value) (event.Value, status) {

@@ -441,7 +441,10 @@ func multiply(_ *Runner, a, b event.Value) (event.Value, status) {
 	return event.Value{}, sBail
 }
 
-func divide(_ *Runner, a, b event.Value) (event.Value, status) {
+func divide(r *Runner, a, b event.Value) (event.Value, status) {
+	if a.Kind == event.String && b.Kind == event.String {
+		return split(r, a, b)
+	}
 	if a.Kind != event.Number || b.Kind != event.Number {
 		return event.Value{}, sBail
 	}
@@ -506,6 +509,11 @@ func negate(r *Runner, v event.Value) (event.Value, status) {
 	if v.B[0] == '-' {
 		v.B = v.B[1:]
 		return v, sOK
+	}
+	if len(v.B) == 1 && v.B[0] == '0' {
+		// -0 if it was read, 0 if it was computed and then put into an array
+		// or object: that cannot be told any more.
+		return event.Value{}, sBail
 	}
 	n := len(r.buf)
 	r.buf = append(r.buf, '-')

@@ -11,6 +11,14 @@ import (
 )
 
 // slowProgram is the gojq engine: gojq's virtual machine over decoded values.
+//
+// gojq makes a new virtual machine for each run, which costs more than a short
+// program takes. So what is compiled is not the program but, in gojq's terms,
+//
+//	%each as [$%in, $key, …] | $%in | (PROGRAM, %end)
+//
+// where %each gives one event after the other: a machine that has run into %end
+// is ready for the next event (see session).
 type slowProgram struct {
 	code  *gojq.Code
 	vars  []string // the envelope variables that it is given, in order
@@ -18,6 +26,64 @@ type slowProgram struct {
 	// members are the members of the value that the program reads.
 	members []slot
 }
+
+const (
+	fnEach = "%each"
+	fnEnd  = "%end"
+	varIn  = "$%in"
+)
+
+// eventEnd is what comes out of a machine behind the last result for an event.
+type eventEnd struct{}
+
+// forever returns the program that runs q on one event after the other.
+func forever(q *gojq.Query, vars []string) *gojq.Query {
+	body := termQuery(&gojq.Term{Type: gojq.TermTypeQuery, Query: &gojq.Query{
+		Left:  termQuery(&gojq.Term{Type: gojq.TermTypeQuery, Query: q}),
+		Op:    gojq.OpComma,
+		Right: termQuery(call(fnEnd)),
+	}})
+	if len(vars) == 0 {
+		return &gojq.Query{Left: termQuery(call(fnEach)), Op: gojq.OpPipe, Right: body}
+	}
+	given := &gojq.Pattern{Array: []*gojq.Pattern{{Name: varIn}}}
+	for _, name := range vars {
+		given.Array = append(given.Array, &gojq.Pattern{Name: name})
+	}
+	return &gojq.Query{
+		Left: termQuery(call(fnEach)), Op: gojq.OpPipe, Patterns: []*gojq.Pattern{given},
+		Right: &gojq.Query{Left: termQuery(call(varIn)), Op: gojq.OpPipe, Right: body},
+	}
+}
+
+// machineFuncs are the functions that forever needs. What %each gives comes from
+// the input that the machine was started with.
+func machineFuncs() []gojq.CompilerOption {
+	return []gojq.CompilerOption{
+		gojq.WithIterFunction(fnEach, 0, 0, func(in any, _ []any) gojq.Iter { return in.(*session) }),
+		gojq.WithFunction(fnEnd, 0, 0, func(any, []any) any { return eventEnd{} }),
+	}
+}
+
+// session is a machine that runs one program for one Runner. It is used again
+// as long as programs end as they should; an error, which unwinds the machine,
+// is its end.
+type session struct {
+	results gojq.Iter
+	in      any // for the next event
+}
+
+// Next gives the machine the next event. The machine asks for it when it is
+// asked for a result behind %end, and not before.
+func (s *session) Next() (any, bool) {
+	in := s.in
+	s.in = nil
+	return in, true
+}
+
+// keepSteps is how many steps a program may take without its machine, whose
+// stacks may have grown, being thrown away.
+const keepSteps = 1_000_000
 
 type slot struct {
 	name string
@@ -40,7 +106,7 @@ func compileSlow(src string, q *gojq.Query, use *usage) (s *slowProgram, err err
 	if _, err := gojq.Compile(q, gojq.WithVariables(s.vars)); err != nil {
 		return nil, fromCompileError(src, err)
 	}
-	s.code, err = gojq.Compile(keepOrder(q), append(orderFuncs(), gojq.WithVariables(s.vars))...)
+	s.code, err = gojq.Compile(forever(keepOrder(q), s.vars), append(orderFuncs(), machineFuncs()...)...)
 	if err != nil {
 		return nil, fromCompileError(src, err)
 	}
@@ -60,73 +126,89 @@ func (s *slowProgram) ask(q *gojq.Query, use *usage, fields *event.Fields) {
 
 // test is Program.Test.
 func (s *slowProgram) test(r *Runner, ev *event.Event) (bool, error) {
-	found := false
-	err := s.each(r, ev, func(x any) error {
-		if x != nil && x != false {
-			found = true
-		}
-		return nil
-	})
-	return found && err == nil, err
+	err := s.each(r, ev, false)
+	return r.found && err == nil, err
 }
 
 // run appends the results to r.vals.
-func (s *slowProgram) run(r *Runner, ev *event.Event) error {
-	return s.each(r, ev, func(x any) error {
-		v, err := r.encode(x)
-		if err == nil {
-			r.vals = append(r.vals, v)
-		}
-		return err
-	})
-}
+func (s *slowProgram) run(r *Runner, ev *event.Event) error { return s.each(r, ev, true) }
 
-// each calls yield with each result, and returns the error that ends them.
-func (s *slowProgram) each(r *Runner, ev *event.Event, yield func(any) error) error {
+// each runs the program, and returns the error that ends it. With keep it
+// appends the results to r.vals, else it sets r.found.
+func (s *slowProgram) each(r *Runner, ev *event.Event, keep bool) error {
 	n := len(r.vals)
-	err := s.once(r, ev, s.whole, yield)
+	err := s.once(r, ev, s.whole, keep)
 	if err != nil && !s.whole {
 		// Once more over the whole value: the message may quote it.
 		r.vals = r.vals[:n]
-		if err2 := s.once(r, ev, true, yield); err2 != nil {
+		if err2 := s.once(r, ev, true, keep); err2 != nil {
 			err = err2
 		}
 	}
 	return err
 }
 
-func (s *slowProgram) once(r *Runner, ev *event.Event, whole bool, yield func(any) error) (err error) {
+func (s *slowProgram) once(r *Runner, ev *event.Event, whole, keep bool) (err error) {
+	ended := false
 	defer func() {
 		// gojq must not take the process down, whatever it stumbles over.
 		if x := recover(); x != nil {
-			err = event.Bad("program failed: %v", x)
+			ended, err = false, event.Bad("program failed: %v", x)
+		}
+		if !ended {
+			delete(r.sessions, s)
 		}
 	}()
+	r.found = false
+	r.dec.recycle()
 	in, err := s.input(r, ev, whole)
 	if err != nil {
 		return err
 	}
-	var vars [len(envelope)]any
-	for i, name := range s.vars {
-		if vars[i], err = r.decode(r.envelope(ev, name)); err != nil {
-			return err
+	if len(s.vars) > 0 {
+		given := make([]any, 1, 1+len(s.vars))
+		given[0] = in
+		for _, name := range s.vars {
+			v, err := r.decode(r.envelope(ev, name))
+			if err != nil {
+				return err
+			}
+			given = append(given, v)
 		}
+		in = given
 	}
-	r.budget.left = maxSteps + stepsPerByte*int64(len(ev.Line))
-	it := s.code.RunWithContext(&r.budget, in, vars[:len(s.vars)]...)
+	steps := maxSteps + stepsPerByte*int64(len(ev.Line))
+	r.budget.left = steps
+	machine := r.sessions[s]
+	if machine == nil {
+		machine = new(session)
+		machine.results = s.code.RunWithContext(&r.budget, machine)
+		if r.sessions == nil {
+			r.sessions = make(map[*slowProgram]*session)
+		}
+		r.sessions[s] = machine
+	}
+	machine.in = in
 	for n := 0; ; n++ {
-		x, ok := it.Next()
-		if !ok {
+		x, _ := machine.results.Next()
+		switch x := x.(type) {
+		case eventEnd:
+			ended = steps-r.budget.left < keepSteps && len(ev.Line) < keepScratch
 			return nil
+		case error:
+			return &event.BadError{Reason: x.Error()}
 		}
-		if err, ok := x.(error); ok {
-			return &event.BadError{Reason: err.Error()}
-		}
-		if n >= maxResults {
+		switch {
+		case n >= maxResults:
 			return errResults
-		}
-		if err := yield(x); err != nil {
-			return err
+		case !keep:
+			r.found = r.found || x != nil && x != false
+		default:
+			v, err := r.encode(x)
+			if err != nil {
+				return err
+			}
+			r.vals = append(r.vals, v)
 		}
 	}
 }
