@@ -71,6 +71,11 @@ func New(s *cli.Streams, flags *cli.ReaderFlags, operands []string) (*Reader, er
 			return nil, err
 		}
 	}
+	if q.Where != nil && q.Where.Assigns() {
+		e := cli.Usagef("--where: %s assigns, and that is true of every event", flags.Where)
+		e.Hint = "== compares"
+		return nil, e
+	}
 	return r, nil
 }
 
