@@ -37,6 +37,7 @@ var house = []room{
 	{"pkg/event", 0, nil},
 	{"pkg/when", 0, nil},
 	{"pkg/cli", 0, []string{cobra, pflag}},
+	{"pkg/internal/huge", 0, nil},
 
 	{"pkg/expr", 1, []string{"pkg/event", "pkg/when", gojq}},
 	{"pkg/parse", 1, []string{"pkg/event", "pkg/when"}},
@@ -46,7 +47,7 @@ var house = []room{
 	// The order of work of a command (time, limits, filter) is the engine's, so it
 	// needs instants too.
 	{"pkg/scan", 2, []string{"pkg/event", "pkg/expr", "pkg/parse", "pkg/stream", "pkg/when"}},
-	{"pkg/agg", 2, []string{"pkg/event", "pkg/expr", "pkg/when"}},
+	{"pkg/agg", 2, []string{"pkg/event", "pkg/expr", "pkg/when", "pkg/internal/huge"}},
 
 	{"pkg/source", 3, []string{"pkg/event", "pkg/parse", "pkg/stream", compress}},
 

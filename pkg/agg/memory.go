@@ -1,6 +1,10 @@
 package agg
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"logtools/pkg/internal/huge"
+)
 
 // The states of millions of groups are kept without a Go pointer per group:
 // the garbage collector then has nothing to scan, and growing copies nothing.
@@ -165,9 +169,7 @@ func (p *pool) alloc(class uint8) array {
 			}
 			size = min(2*len(p.chunks[p.cur]), fullChunk)
 		}
-		chunk := make([]uint64, max(size, n))
-		advise(chunk)
-		p.chunks = append(p.chunks, chunk)
+		p.chunks = append(p.chunks, huge.Words(max(size, n)))
 		p.cur, p.used = len(p.chunks)-1, 0
 	}
 	a := array{uint64(p.cur)<<32 | uint64(p.used), class}

@@ -155,8 +155,13 @@ func (c *compiler) term(t *gojq.Term, root bool) *node {
 			c.final = final
 			return c.try(c.query(t.Try.Body, root))
 		}
+	case gojq.TermTypeRecurse:
+		return recurse(c.term(&gojq.Term{Type: gojq.TermTypeIdentity}, root))
 	case gojq.TermTypeReduce:
 		return c.reduce(t.Reduce, root)
+	case gojq.TermTypeForeach:
+		c.final = final
+		return c.foreach(t.Foreach, root)
 	case gojq.TermTypeFormat:
 		if t.Str == nil && t.Format == "@json" {
 			return then(c.term(&gojq.Term{Type: gojq.TermTypeIdentity}, root), tojson)
@@ -423,47 +428,6 @@ func (c *compiler) branch(test, then, other *node) *node {
 			return outer(r, in)
 		}
 	}}
-}
-
-// reduce is reduce source as $name (start; update) with a start and an update
-// that have at most one result. An update without a result leaves things as they
-// are.
-func (c *compiler) reduce(t *gojq.Reduce, root bool) *node {
-	if len(t.Patterns) != 1 || t.Patterns[0].Name == "" {
-		panic(unsupported{})
-	}
-	start, source := c.scoped(t.Start, root), c.scoped(t.Query, root)
-	defer c.unbind(len(c.scope))
-	b := binding{t.Patterns[0].Name, c.reg()}
-	c.scope = append(c.scope, b)
-	update, state := c.query(t.Update, false), c.reg()
-	if start.fn == nil || update.fn == nil {
-		panic(unsupported{})
-	}
-	init, next := start.fn, update.fn
-	g := each(source, func(r *Runner, v event.Value) status {
-		if !r.step() {
-			return sBail
-		}
-		r.regs[b.reg] = v
-		w, st := next(r, r.regs[state])
-		switch st {
-		case sOK:
-			r.regs[state] = w
-		case sNone:
-			return sOK
-		}
-		return st
-	})
-	return singleNode(func(r *Runner, in event.Value) (event.Value, status) {
-		v, st := init(r, in)
-		if st != sOK {
-			return event.Value{}, st
-		}
-		r.regs[state] = v
-		st = g(r, in)
-		return r.regs[state], st
-	})
 }
 
 // try is n?: an error ends n's results, without being one.

@@ -67,6 +67,10 @@ func (c *compiler) call(f *gojq.Func, root bool) *node {
 			return condNode(func(r *Runner, in event.Value) status { return not(t(r, in)) })
 		case "type":
 			return c.typeOf(root)
+		case "recurse":
+			return recurse(c.term(&gojq.Term{Type: gojq.TermTypeIdentity}, root))
+		case "paths":
+			return paths(c.term(&gojq.Term{Type: gojq.TermTypeIdentity}, root))
 		}
 		if def := definition(f.Name); def != "" {
 			if q, err := gojq.Parse(def); err == nil {
@@ -92,6 +96,8 @@ func (c *compiler) call(f *gojq.Func, root bool) *node {
 			return c.del(arg, root)
 		case "first":
 			return singleNode(c.firstOf(c.scoped(arg, root)))
+		case "capture", "scan":
+			return c.capture(f.Args, f.Name == "scan", root)
 		case "isempty":
 			return c.isEmpty(c.scoped(arg, root))
 		case "any", "all":
@@ -126,7 +132,9 @@ func (c *compiler) call(f *gojq.Func, root bool) *node {
 				return c.test(re, flags, root)
 			}
 		case "sub", "gsub":
-			return c.replace(f.Args, f.Name == "sub", root)
+			return c.replace(f.Args, f.Name == "gsub", root)
+		case "capture", "scan":
+			return c.capture(f.Args, f.Name == "scan", root)
 		case "limit":
 			if n, ok := constInt(f.Args[0]); ok && n >= 0 {
 				return c.limit(n, c.scoped(f.Args[1], root))
@@ -134,7 +142,7 @@ func (c *compiler) call(f *gojq.Func, root bool) *node {
 		}
 	case 3:
 		if f.Name == "sub" || f.Name == "gsub" {
-			return c.replace(f.Args, f.Name == "sub", root)
+			return c.replace(f.Args, f.Name == "gsub", root)
 		}
 	}
 	panic(unsupported{})

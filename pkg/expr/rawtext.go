@@ -33,79 +33,231 @@ func compileRegexp(re, flags string) (*regexp.Regexp, string) {
 	return compiled, re
 }
 
-// replace is sub (once) or gsub, with everything written out. The captures then
-// do not matter. What can match an empty text is left to gojq: where that
-// matches is a matter of opinion.
-func (c *compiler) replace(args []*gojq.Query, once, root bool) *node {
-	var texts [3]string
-	for i, arg := range args {
+// pattern is a regular expression that is written out.
+type pattern struct {
+	re    *regexp.Regexp
+	names []string // of its groups
+	text  []byte   // not nil: it is nothing but this text
+	all   bool     // every match counts, not only the first
+}
+
+// pattern compiles the expression and the flags that args are. With all, what
+// can match an empty text is left to gojq: where that matches is a matter of
+// opinion.
+func (c *compiler) pattern(re string, flags []*gojq.Query, all bool) *pattern {
+	opts := ""
+	for _, q := range flags {
 		var ok bool
-		if texts[i], ok = constString(arg); !ok {
+		if opts, ok = constString(q); !ok {
 			panic(unsupported{})
 		}
 	}
-	re, source := compileRegexp(texts[0], texts[2])
+	compiled, source := compileRegexp(re, opts)
+	p := &pattern{re: compiled, names: compiled.SubexpNames(), all: all || strings.Contains(opts, "g")}
 	parsed, err := syntax.Parse(source, syntax.Perl)
-	if err != nil || matchesEmpty(parsed) {
+	if err != nil || p.all && matchesEmpty(parsed) {
 		panic(unsupported{})
 	}
-	if strings.Contains(texts[2], "g") {
-		once = false
+	if parsed.Op == syntax.OpLiteral && parsed.Flags&syntax.FoldCase == 0 {
+		p.text = []byte(string(parsed.Rune))
 	}
-	with := textConst(texts[1])
-	find := func(text []byte) (start, end int) {
-		if at := re.FindIndex(text); at != nil {
-			return at[0], at[1]
+	return p
+}
+
+// matches returns where the matches and their groups lie.
+func (p *pattern) matches(text []byte) [][]int {
+	if p.all {
+		return p.re.FindAllSubmatchIndex(text, -1)
+	}
+	if at := p.re.FindSubmatchIndex(text); at != nil {
+		return [][]int{at}
+	}
+	return nil
+}
+
+// group returns the text of v's group i, null if it took no part in the match.
+func (p *pattern) group(v event.Value, text []byte, at []int, i int) event.Value {
+	if at[2*i] < 0 {
+		return event.Value{Kind: event.Null}
+	}
+	return stringLike(v, text[at[2*i]:at[2*i+1]])
+}
+
+// captures returns the object of the named groups.
+func (p *pattern) captures(r *Runner, v event.Value, text []byte, at []int) event.Value {
+	n := len(r.buf)
+	r.buf = append(r.buf, '{')
+	for i, name := range p.names {
+		if name != "" { // a word: it needs no escapes
+			r.appendMember(n, event.PlainValue([]byte(name)), p.group(v, text, at, i))
 		}
-		return -1, 0
 	}
-	literal := parsed.Op == syntax.OpLiteral && parsed.Flags&syntax.FoldCase == 0
-	if literal {
-		needle := []byte(string(parsed.Rune))
-		find = func(text []byte) (start, end int) {
-			start = bytes.Index(text, needle)
-			return start, start + len(needle)
-		}
+	r.buf = append(r.buf, '}')
+	return event.Value{Kind: event.Object, B: r.since(n)}
+}
+
+// replace is sub or (all) gsub.
+func (c *compiler) replace(args []*gojq.Query, all, root bool) *node {
+	re, ok := constString(args[0])
+	if !ok {
+		panic(unsupported{})
 	}
-	return then(c.term(&gojq.Term{Type: gojq.TermTypeIdentity}, root), func(r *Runner, v event.Value) (event.Value, status) {
+	p := c.pattern(re, args[2:], all)
+	input := c.term(&gojq.Term{Type: gojq.TermTypeIdentity}, root)
+	if with, ok := constString(args[1]); ok {
+		return then(input, p.replacer(textConst(with)))
+	}
+	with := c.scoped(args[1], false)
+	if with.fn == nil {
+		panic(unsupported{})
+	}
+	return then(input, p.rewriter(with.fn))
+}
+
+// replacer replaces matches by a text.
+func (p *pattern) replacer(with event.Value) single {
+	return func(r *Runner, v event.Value) (event.Value, status) {
 		if v.Kind != event.String {
 			return event.Value{}, sErr
 		}
 		text := v.Text(&r.buf)
-		start, end := find(text)
-		if start < 0 {
-			return v, sOK
-		}
-		n := len(r.buf)
+		n, from := len(r.buf), 0
 		switch {
-		case once:
-			r.buf = append(r.buf, text[:start]...)
-			r.buf = append(r.buf, with.B...)
-			r.buf = append(r.buf, text[end:]...)
-		case literal:
-			for start >= 0 {
-				r.buf = append(r.buf, text[:start]...)
+		case p.text != nil:
+			for i := bytes.Index(text, p.text); i >= 0; i = bytes.Index(text[from:], p.text) {
+				r.buf = append(r.buf, text[from:from+i]...)
 				r.buf = append(r.buf, with.B...)
-				text = text[end:]
-				start, end = find(text)
+				if from += i + len(p.text); !p.all {
+					break
+				}
 			}
-			r.buf = append(r.buf, text...)
-		default:
-			// The text before a match counts for \b and ^, so that it must
-			// not be cut off.
-			from := 0
-			for _, at := range re.FindAllIndex(text, -1) {
+		case p.all:
+			// The text before a match counts for \b and ^: the search cannot
+			// begin anew behind each.
+			for _, at := range p.re.FindAllIndex(text, -1) {
 				r.buf = append(r.buf, text[from:at[0]]...)
 				r.buf = append(r.buf, with.B...)
 				from = at[1]
 			}
-			r.buf = append(r.buf, text[from:]...)
+		default:
+			if at := p.re.FindIndex(text); at != nil {
+				r.buf = append(r.buf, text[:at[0]]...)
+				r.buf = append(r.buf, with.B...)
+				from = at[1]
+				if from == 0 && len(with.B) == 0 {
+					return v, sOK
+				}
+			}
 		}
+		if len(r.buf) == n && from == 0 {
+			return v, sOK // no match
+		}
+		r.buf = append(r.buf, text[from:]...)
 		if v.Form == event.Plain && with.Form == event.Plain {
 			return event.PlainValue(r.since(n)), sOK
 		}
 		return event.TextValue(r.since(n)), sOK
-	})
+	}
+}
+
+// rewriter replaces matches by what with makes of their captures. Anything but
+// one string is left to gojq.
+func (p *pattern) rewriter(with single) single {
+	return func(r *Runner, v event.Value) (event.Value, status) {
+		if v.Kind != event.String {
+			return event.Value{}, sErr
+		}
+		text := v.Text(&r.buf)
+		found := p.matches(text)
+		if len(found) == 0 {
+			return v, sOK
+		}
+		// All replacements first: they use the memory that the result is
+		// written to.
+		tmp := len(r.tmp)
+		defer func() { r.tmp = r.tmp[:tmp] }()
+		for _, at := range found {
+			w, st := with(r, p.captures(r, v, text, at))
+			if st == sNone || st == sOK && w.Kind != event.String || !r.step() {
+				st = sBail
+			}
+			if st != sOK {
+				return event.Value{}, st
+			}
+			r.tmp = append(r.tmp, w)
+		}
+		n, from, plain := len(r.buf), 0, v.Form == event.Plain
+		for i, w := range r.tmp[tmp:] {
+			r.buf = append(r.buf, text[from:found[i][0]]...)
+			r.buf = w.AppendText(r.buf)
+			plain = plain && w.Form == event.Plain
+			from = found[i][1]
+		}
+		r.buf = append(r.buf, text[from:]...)
+		if plain {
+			return event.PlainValue(r.since(n)), sOK
+		}
+		return event.TextValue(r.since(n)), sOK
+	}
+}
+
+// capture is capture or scan: the captures of each match, or its text, or
+// (if there are groups) an array of theirs.
+func (c *compiler) capture(args []*gojq.Query, scan, root bool) *node {
+	re, ok := constString(args[0])
+	if !ok {
+		panic(unsupported{})
+	}
+	p := c.pattern(re, args[1:], scan)
+	result := func(r *Runner, v event.Value, text []byte, at []int) event.Value {
+		switch {
+		case !scan:
+			return p.captures(r, v, text, at)
+		case len(p.names) == 1:
+			return p.group(v, text, at, 0)
+		}
+		n := len(r.buf)
+		r.buf = append(r.buf, '[')
+		for i := 1; i < len(p.names); i++ {
+			if i > 1 {
+				r.buf = append(r.buf, ',')
+			}
+			r.buf = p.group(v, text, at, i).AppendJSON(r.buf)
+		}
+		r.buf = append(r.buf, ']')
+		return event.Value{Kind: event.Array, B: r.since(n)}
+	}
+	input := c.term(&gojq.Term{Type: gojq.TermTypeIdentity}, root)
+	if !p.all {
+		return then(input, func(r *Runner, v event.Value) (event.Value, status) {
+			if v.Kind != event.String {
+				return event.Value{}, sErr
+			}
+			text := v.Text(&r.buf)
+			at := p.re.FindSubmatchIndex(text)
+			if at == nil {
+				return event.Value{}, sNone
+			}
+			return result(r, v, text, at), sOK
+		})
+	}
+	return &node{multi: func(k cont) generator {
+		return each(input, func(r *Runner, v event.Value) status {
+			if v.Kind != event.String {
+				return sErr
+			}
+			text := v.Text(&r.buf)
+			for _, at := range p.matches(text) {
+				if !r.step() {
+					return sBail
+				}
+				if st := k(r, result(r, v, text, at)); st != sOK {
+					return st
+				}
+			}
+			return sOK
+		})
+	}}
 }
 
 // matchesEmpty says whether re may match an empty text somewhere.

@@ -1,5 +1,0 @@
-//go:build !linux
-
-package agg
-
-func advise([]uint64) {}
