@@ -137,6 +137,7 @@ type Runner struct {
 	regs []event.Value // the raw engine's registers
 	iter []member      // stack of the members of objects that are iterated over
 	tmp  []event.Value // stack of the elements of arrays that are built
+	path []event.Value // stack of the names on the way down
 	text []byte        // the text of one string
 
 	first int  // where in vals the results of the running program begin

@@ -191,6 +191,9 @@ func (g *maker) whole(kind string, d int) string {
 			"[limit("+pick(g, "0", "1", "2", "5", "-1")+";"+g.typed("multi", d)+")]",
 			"[limit("+pick(g, "1", "2")+";"+g.typed("multi", d)+"|(.,.))]",
 			sub("obj")+"|[.[]]|sort",
+			"["+sub(pick(g, "arr", "obj"))+"|"+pick(g, "..", "paths", "recurse", "..|numbers", "..|.n?", ".. as $x|[$x]", "paths|length")+"]",
+			"["+sub("str")+"|"+pick(g, "scan", "capture")+"("+pick(g, `"a"`, `"[a-z]"`, `"(?<x>a)(b)?"`, `"(.)(x)?"`, `"(?<y>.)(?<x>b?)"`, `"x*"`, `"^."`, `"(?<x>A)";"gi"`, `"(?<x>.)";"g"`)+")]",
+			"[foreach "+sub("multi")+" as $x ("+g.typed("num", d)+"; "+pick(g, ".+1", "$x", "if $x then .+1 else empty end", ".+$x?", ".,.")+pick(g, "", "; .*2", "; [.,$x]", ";.,$x", ";empty")+")]",
 		)
 	case "bool":
 		return pick(g, "isempty("+g.typed("multi", d)+")", "first("+g.typed("multi", d)+")", sub("obj")+"|keys|contains(["+`"n"`+"])")
@@ -207,7 +210,7 @@ func (g *maker) whole(kind string, d int) string {
 			sub("arr")+"|map({key:tostring,value:.})|from_entries",
 		)
 	}
-	return pick(g, "limit("+pick(g, "1", "2", "3")+";"+g.typed("multi", d)+")", sub("arr")+"|.[]|tostring", sub("obj")+"|to_entries[]", sub("obj")+"|keys[]", "")
+	return pick(g, "..", "paths", sub("str")+`|scan(".")`, "limit("+pick(g, "1", "2", "3")+";"+g.typed("multi", d)+")", sub("arr")+"|.[]|tostring", sub("obj")+"|to_entries[]", sub("obj")+"|keys[]", "")
 }
 
 var someNumbers = []string{"0", "1", "2", "-1", "3", "7", "-7", "200", "404", "500", "1.0", "0.5", "-2.5", "1e0", "1E2", "-0", "-0.0", "0.1", "0.2", "1e400", "-1e400", "1e-400", "1.50", "9007199254740993", "9007199254740992", "9007199254740993.0",
@@ -401,6 +404,9 @@ func (g *maker) wild(d int) string {
 		return g.operand(d) + " | " + pick(g, "keys", "to_entries", "from_entries", "add", "tojson", "sort", "unique", "min", "max", "reverse", "floor", "abs", "explode", "implode", "trim", "utf8bytelength", "@json", "with_entries(.)", "map_values(.)", `join(",")`, `split("a")`, `split("")`, "isempty(.[])", "first(.[])", "[limit(2; .[])]", `sub("a"; "b")`, `gsub("[ab]"; "")`, "with_entries(.value |= tojson)", "map_values(empty)", "add(.[])", "ltrim", "rtrim", `trimstr("a")`)
 	case 4:
 		return "reduce " + pick(g, ".[]", ".a[]", "(.a, .b)", "("+g.small(d)+")") + " as $x (" + pick(g, "0", "null", ".", "[]", `""`) + "; " + pick(g, ". + $x", "$x", ". + 1", "empty", ".a = $x", ". + [$x]", "[., $x]", ".") + ")"
+	}
+	if g.IntN(3) == 0 {
+		return g.operand(d) + " | " + pick(g, "..", "paths", "[..]", "[paths]", "..|.a?", "..|numbers", "[..|scalars]", "recurse", `scan("a")`, `capture("(?<a>.)")`, `gsub("(?<a>.)";"\(.a)\(.a)")`, `gsub("(?<a>.)(?<b>z)?";.a+.b)`, `[foreach .[] as $x (0;.+1)]`, `foreach .[] as $x (null;$x;[.])`)
 	}
 	return pick(g, "with_entries(", "map_values(", "first(", "isempty(", "add(", "limit(2; ") + g.small(d) + ")"
 }

@@ -113,8 +113,8 @@ func (p *rawProgram) begin(r *Runner) {
 		r.regs = make([]event.Value, p.nregs)
 	}
 	r.left = maxIterations
-	if len(r.tmp)|len(r.iter) != 0 { // left by a run that bailed
-		r.tmp, r.iter = r.tmp[:0], r.iter[:0]
+	if len(r.tmp)|len(r.iter)|len(r.path) != 0 { // left by a run that bailed
+		r.tmp, r.iter, r.path = r.tmp[:0], r.iter[:0], r.path[:0]
 	}
 }
 

@@ -143,19 +143,19 @@ func recurse(n *node) *node {
 // paths gives the paths to all that is in n's results.
 func paths(n *node) *node {
 	return &node{multi: func(k cont) generator {
-		// The path to v is on the stack r.tmp.
+		// The path to v is on the stack r.path.
 		var down func(r *Runner, v event.Value, base int) status
 		step := func(r *Runner, name, v event.Value, base int) status {
-			if len(r.tmp)-base > maxNested || !r.step() {
+			if len(r.path)-base > maxNested || !r.step() {
 				return sBail
 			}
-			n := len(r.tmp)
-			r.tmp = append(r.tmp, name)
-			st := k(r, r.arrayOf(r.tmp[base:]))
+			n := len(r.path)
+			r.path = append(r.path, name)
+			st := k(r, r.arrayOf(r.path[base:]))
 			if st == sOK {
 				st = down(r, v, base)
 			}
-			r.tmp = r.tmp[:n]
+			r.path = r.path[:n]
 			return st
 		}
 		down = func(r *Runner, v event.Value, base int) status {
@@ -178,6 +178,6 @@ func paths(n *node) *node {
 			}
 			return sOK
 		}
-		return each(n, func(r *Runner, v event.Value) status { return down(r, v, len(r.tmp)) })
+		return each(n, func(r *Runner, v event.Value) status { return down(r, v, len(r.path)) })
 	}}
 }

@@ -144,9 +144,6 @@ func (p *pattern) replacer(with event.Value) single {
 				r.buf = append(r.buf, text[:at[0]]...)
 				r.buf = append(r.buf, with.B...)
 				from = at[1]
-				if from == 0 && len(with.B) == 0 {
-					return v, sOK
-				}
 			}
 		}
 		if len(r.buf) == n && from == 0 {
