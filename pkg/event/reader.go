@@ -310,23 +310,25 @@ func (r *Reader) object(s *shape, b []byte, i int) int {
 next:
 	for {
 		head := word(b, i)
-		if e := &n.first; e.text != "" && e.fits(head, b, i) {
-			i += len(e.text)
-			n = e.to
-			goto found
-		}
-		if n.index == nil {
-			for k := range n.edges {
-				if e := &n.edges[k]; e.fits(head, b, i) {
+		if n.index != nil {
+			if e := n.find(head, b, i); e != nil {
+				i += len(e.text)
+				n = e.to
+				goto found
+			}
+		} else if e := &n.first; e.text != "" {
+			if e.fits(head, b, i) {
+				i += len(e.text)
+				n = e.to
+				goto found
+			}
+			for k := range n.edges[1:] {
+				if e := &n.edges[k+1]; e.fits(head, b, i) {
 					i += len(e.text)
 					n = e.to
 					goto found
 				}
 			}
-		} else if e := n.find(head, b, i); e != nil {
-			i += len(e.text)
-			n = e.to
-			goto found
 		}
 		n, i = r.learn(s, n, b, i)
 	found:

@@ -78,11 +78,14 @@ func indexOf(head uint64) uint8 { return uint8(head * 0x9E3779B97F4A7C15 >> 56) 
 // however many there are.
 func (n *node) find(head uint64, b []byte, i int) *edge {
 	h := indexOf(head)
-	for _, k := range [2]uint8{n.index[h], n.index[h^1]} {
-		if k > 0 {
-			if e := &n.edges[k-1]; e.fits(head, b, i) {
-				return e
-			}
+	if k := n.index[h]; k > 0 {
+		if e := &n.edges[k-1]; e.fits(head, b, i) {
+			return e
+		}
+	}
+	if k := n.index[h^1]; k > 0 {
+		if e := &n.edges[k-1]; e.fits(head, b, i) {
+			return e
 		}
 	}
 	for _, k := range n.rest {
