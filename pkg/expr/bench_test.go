@@ -49,6 +49,8 @@ func BenchmarkTest(b *testing.B) {
 func BenchmarkRun(b *testing.B) {
 	for _, src := range []string{
 		`.path`, `{path, status}`, `{path, status, d: (.duration_ms * 1000)}`, `[.path, .status]`, `"\(.method) \(.path)"`, `.time[:13]`, `.status, .path`, `.[]`,
+		`.status |= . + 1`, `.seen = true`, `del(.user_agent)`, `keys`, `map_values(tostring)`, `with_entries(select(.key != "path"))`, `tojson`, `[..] | length`,
+		`.path | split("/") | .[2]`, `[.method, .path] | join(" ")`, `.path | gsub("/"; "-")`, `.path | gsub("[0-9]+"; "N")`, `.path | gsub("(?<x>[0-9]+)"; "<\(.x)>")`, `.path | capture("/api/v(?<v>[0-9]+)")`,
 	} {
 		b.Run(src, func(b *testing.B) {
 			p, ev := benchEvent(b, src, Compile)
@@ -66,11 +68,11 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// BenchmarkGojq are programs that the raw engine does not take, and two that it
-// does, for comparison.
+// BenchmarkGojq are programs in the gojq engine, also some that the raw engine
+// would take.
 func BenchmarkGojq(b *testing.B) {
 	for _, src := range []string{
-		`.status >= 500`, `{path, status}`, `.path | split("/") | .[2]`, `{path, status, f: (.duration_ms | floor)}`, `.status |= . + 1`, `keys`,
+		`.status >= 500`, `{path, status}`, `.path | split("/") | .[2]`, `{path, status, f: (.duration_ms | floor)}`, `.status |= . + 1`, `keys`, `. as {$path, $status} | [$path, $status]`, `group_by(.)?`,
 	} {
 		b.Run(src, func(b *testing.B) {
 			p, ev := benchEvent(b, src, compileSlowOnly)

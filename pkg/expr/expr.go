@@ -19,6 +19,31 @@
 // than the one who owns the process.) `.` is the event's value; $key, $time,
 // $offset, $partition, $log, $headers and $event are the rest of it.
 //
+// # What is fast
+//
+// The raw engine takes programs that are made of nothing but:
+//
+//   - paths (.a.b, .["a b"], .[0], .[], slices, ?), `..`, comparisons, and or not,
+//     //, arithmetic, literals, if, select, try without catch, as $x, reduce and
+//     foreach (as $x, with one result at a time), construction of objects and
+//     arrays, interpolation, the envelope
+//   - = |= += -= *= /= %= //= on a path of names (.a.b), .[] |= f, and del of such
+//     paths
+//   - map map_values with_entries to_entries from_entries keys add join any all
+//     first last limit isempty recurse paths sort unique min max reverse length has
+//   - startswith endswith contains split ltrimstr rtrimstr trimstr trim ltrim rtrim
+//     ascii_downcase ascii_upcase explode implode utf8bytelength tostring tojson
+//     tonumber type, and with a regular expression that is written out test sub
+//     gsub capture scan
+//   - abs fabs floor ceil round trunc sqrt log log2 log10 exp, values nulls strings
+//     numbers booleans arrays objects iterables scalars
+//
+// A program with anything else in it (functions of its own, group_by, other
+// patterns, a path of an assignment that is computed) runs in gojq as a whole,
+// and so does a single event with something rare about it: an integer beyond 64
+// bits, a number that overflows, an object that is changed and names a member
+// twice, and every error.
+//
 // # Limits
 //
 // A program is at most 64 KiB long. On one event it may give at most a million

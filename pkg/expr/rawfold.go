@@ -104,6 +104,52 @@ func (c *compiler) foreach(t *gojq.Foreach, root bool) *node {
 	}}
 }
 
+// limit is limit(n; source).
+func (c *compiler) limit(n int64, source *node) *node {
+	if n == 0 {
+		return singleNode(func(*Runner, event.Value) (event.Value, status) { return event.Value{}, sNone })
+	}
+	if source.fn != nil {
+		return singleNode(source.fn)
+	}
+	left := c.reg()
+	return &node{multi: func(k cont) generator {
+		g := source.multi(func(r *Runner, v event.Value) status {
+			r.regs[left].N--
+			last := r.regs[left].N == 0
+			st := k(r, v)
+			if last && st == sOK {
+				r.regs[left].Kind = event.True
+				st = sStop
+			}
+			return st
+		})
+		return func(r *Runner, in event.Value) status {
+			r.regs[left] = event.Value{N: uint64(n)}
+			st := g(r, in)
+			if st == sStop && r.regs[left].Kind == event.True {
+				st = sOK
+			}
+			return st
+		}
+	}}
+}
+
+// isEmpty is isempty(source).
+func (c *compiler) isEmpty(source *node) *node {
+	first := c.firstOf(source)
+	return condNode(func(r *Runner, in event.Value) status {
+		switch _, st := first(r, in); st {
+		case sOK:
+			return sFalse
+		case sNone:
+			return sTrue
+		default:
+			return st
+		}
+	})
+}
+
 // maxNested is how deep a value may be nested for what goes down into it here.
 const maxNested = 500
 

@@ -2,7 +2,6 @@ package expr
 
 import (
 	"bytes"
-	"math"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -360,43 +359,4 @@ func implode(r *Runner, v event.Value) (event.Value, status) {
 		r.buf = utf8.AppendRune(r.buf, rune(c))
 	}
 	return event.TextValue(r.since(n)), sOK
-}
-
-// mathFunc returns a function of a number; nil if there is none of that name.
-func mathFunc(name string) single {
-	var f func(float64) float64
-	switch name {
-	case "floor":
-		f = math.Floor
-	case "ceil":
-		f = math.Ceil
-	case "round":
-		f = math.Round
-	case "trunc":
-		f = math.Trunc
-	case "fabs":
-		f = math.Abs
-	case "sqrt":
-		f = math.Sqrt
-	case "log":
-		f = math.Log
-	case "log2":
-		f = math.Log2
-	case "log10":
-		f = math.Log10
-	case "exp":
-		f = math.Exp
-	default:
-		return nil
-	}
-	return func(_ *Runner, v event.Value) (event.Value, status) {
-		if v.Kind != event.Number {
-			return event.Value{}, sErr
-		}
-		n, ok := numberOf(&v)
-		if !ok {
-			return event.Value{}, sBail
-		}
-		return float(f(n.float()))
-	}
 }

@@ -68,7 +68,7 @@ func TestWholeValues(t *testing.T) {
 		{`capture("(?<x>[0-9])")`, `"-a"`, ``},
 		{`[scan("[a-z]"), scan("([a-z])([0-9])?")]`, `"a1b"`, `["a","b",["a","1"],["b",null]]`},
 		{`explode, (explode | implode)`, `"aé𝒳"`, `[97,233,119987] "aé𝒳"`},
-		{`implode`, `[97,-1,1114112,55296]`, "\"a\ufffd\ufffd\ufffd\""},
+		{`implode`, `[97,-1,1114112,55296,4294967393]`, "\"a\ufffd\ufffd\ufffd\ufffd\""},
 		{`trim, ltrim, rtrim, trimstr(" a"), utf8bytelength`, `" aé "`, `"aé" "aé " " aé" "é " 5`},
 		{`tojson`, `{"b":[1.50,"\u00e9\/"],"a":{"d":1,"c":null},"a":{"z":-0}}`, `"{\"a\":{\"z\":-0},\"b\":[1.50,\"é/\"]}"`},
 		{`tojson`, "\"a\x7f\"", `!"\"a\\u007f\""`},
