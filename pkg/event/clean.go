@@ -22,14 +22,14 @@ type Clean struct {
 	// marks has a bit for each byte of block: whether it is a quote or a
 	// backslash, so that the end of a string is found without a loop. nil
 	// where making it is not worth while.
-	marks []uint64
+	marks []byte
 	block []byte
 }
 
 // Marks finds quotes and backslashes of one line.
 type Marks struct {
-	words []uint64
-	off   int // bit off+i of words stands for line[i]
+	bits []byte
+	off  int // bit off+i of bits stands for line[i]
 }
 
 // Marks returns the marks of a line of the block that c was made for. The line
@@ -46,17 +46,19 @@ func (c *Clean) Marks(line []byte) (Marks, bool) {
 // Next returns the index in the line of the next quote or backslash from i on,
 // which must be in the line; a number beyond the line if there is none.
 func (m *Marks) Next(i int) int {
+	// From the byte on in which i's bit is: that looks at 57 bytes at least, which
+	// is the length of most strings.
 	k := uint(m.off + i)
-	if w := m.words[k/64] >> (k % 64); w != 0 {
+	if w := binary.LittleEndian.Uint64(m.bits[k/8:]) >> (k % 8); w != 0 {
 		return i + bits.TrailingZeros64(w)
 	}
-	return m.far(k / 64)
+	return m.far(k/8 + 8)
 }
 
 func (m *Marks) far(k uint) int {
-	for k++; k < uint(len(m.words)); k++ {
-		if w := m.words[k]; w != 0 {
-			return 64*int(k) - m.off + bits.TrailingZeros64(w)
+	for ; k+8 <= uint(len(m.bits)); k += 8 {
+		if w := binary.LittleEndian.Uint64(m.bits[k:]); w != 0 {
+			return 8*int(k) - m.off + bits.TrailingZeros64(w)
 		}
 	}
 	return math.MaxInt

@@ -2,19 +2,23 @@
 
 package event
 
+import "encoding/binary"
+
 // inspect64 is in inspect_amd64.s.
 //
 //go:noescape
-func inspect64(p *byte, chunks int, marks *uint64) (high, control, backslash int)
+func inspect64(p *byte, chunks int, marks *byte) (high, control, backslash int)
 
 // Inspect looks at a block of whole lines, reusing c's memory. c refers to the
 // block until the next call. Its slow twin is inspectBytes.
 func (c *Clean) Inspect(block []byte) {
 	n := len(block) / 64
-	if cap(c.marks) < n+1 {
-		c.marks = make([]uint64, n+1+n/4)
+	// One word for the bytes beyond the last 64, one so that a word can be read
+	// at each byte.
+	if size := 8 * (n + 2); cap(c.marks) < size {
+		c.marks = make([]byte, size+size/4)
 	}
-	c.block, c.marks = block, c.marks[:n+1]
+	c.block, c.marks = block, c.marks[:8*(n+2)]
 	var high, control, backslash int
 	if n > 0 {
 		high, control, backslash = inspect64(&block[0], n, &c.marks[0])
@@ -24,10 +28,12 @@ func (c *Clean) Inspect(block []byte) {
 	c.NoControl = control == 0 && !ctl
 	c.NoBackslash = backslash == 0 && !bs
 	c.UTF8 = high == 0 && !h || validUTF8(block) < 0
-	c.marks[n] = 0
+	var last uint64
 	for k, x := range tail {
 		if x == '"' || x == '\\' {
-			c.marks[n] |= 1 << k
+			last |= 1 << k
 		}
 	}
+	binary.LittleEndian.PutUint64(c.marks[8*n:], last)
+	binary.LittleEndian.PutUint64(c.marks[8*n+8:], 0)
 }

@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// func inspect64(p *byte, chunks int, marks *uint64) (high, control, backslash int)
+// func inspect64(p *byte, chunks int, marks *byte) (high, control, backslash int)
 //
 // Looks at chunks times 64 bytes from p. Bit k of marks[j] says whether byte
 // 64*j+k is a quote or a backslash. The results are not 0 if some byte is above

@@ -131,8 +131,16 @@ func (r *Reader) readScalar(line []byte, i int) error {
 
 // top parses the object that is the whole line.
 func (r *Reader) top(s *shape, line []byte, i int) int {
-	r.depth = 0
-	end := r.object(s, line, i)
+	end := -1
+	if r.depth = 0; r.marked {
+		if end = r.quick(s, line[:cap(line)], i); end > len(line) {
+			end = -1
+		}
+	}
+	if end < 0 {
+		r.depth = 0
+		end = r.object(s, line, i)
+	}
 	if end >= 0 && end < len(line) && r.fault.end(line, end) < 0 {
 		return -1
 	}
@@ -402,7 +410,7 @@ next:
 				i = r.fault.number(b, start)
 			}
 		case c == '{':
-			i = r.subObject(n, b, i)
+			i = r.subObject(n, b, i, false)
 		default:
 			i = r.fault.value(b, i, r.depth+1)
 		}
@@ -415,9 +423,12 @@ next:
 	}
 }
 
-// subObject parses the object that is n's value.
-func (r *Reader) subObject(n *node, b []byte, i int) int {
+// subObject parses the object that is n's value, with quick or with object.
+func (r *Reader) subObject(n *node, b []byte, i int, quick bool) int {
 	if n.sub == nil {
+		if quick {
+			return -1
+		}
 		wanted := n.deep
 		if !wanted && (r.depth+1 >= maxShapes || r.nodes >= maxNodes) {
 			return r.fault.value(b, i, r.depth+1)
@@ -432,7 +443,11 @@ func (r *Reader) subObject(n *node, b []byte, i int) int {
 		r.forget(n.want)
 	}
 	r.depth++
-	i = r.object(n.sub, b, i)
+	if quick {
+		i = r.quick(n.sub, b, i)
+	} else {
+		i = r.object(n.sub, b, i)
+	}
 	r.depth--
 	return i
 }

@@ -424,7 +424,7 @@ func TestInspect(t *testing.T) {
 			t.Fatalf("%q: inspectBytes says %v %v %v", b, high, control, backslash)
 		}
 		for k, x := range b {
-			if got.marks != nil && (got.marks[k/64]>>(k%64)&1 == 1) != (x == '"' || x == '\\') {
+			if got.marks != nil && (got.marks[k/8]>>(k%8)&1 == 1) != (x == '"' || x == '\\') {
 				t.Fatalf("%q: wrong mark at %d", b, k)
 			}
 		}

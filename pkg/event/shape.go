@@ -51,7 +51,8 @@ type edge struct {
 	// The first eight bytes of text, as a little-endian word, and which bits
 	// of the word text has: most texts that do not fit differ there.
 	head, mask uint64
-	tail       uint64 // the last eight bytes of a text that is longer than that
+	mid, tail  uint64 // its second and its last eight bytes, if it has more than 16 and 8
+	long       bool   // it has more than 8
 	text       string // from the value's end up to the next value, quotes included
 	to         *node  // nil: the text ends the object
 }
@@ -61,18 +62,36 @@ func (e *edge) fits(head uint64, b []byte, i int) bool {
 	if head&e.mask != e.head {
 		return false
 	}
+	return !e.long || e.rest(b, i)
+}
+
+// rest says whether b continues with the edge's text, which is a long one,
+// behind its head.
+func (e *edge) rest(b []byte, i int) bool {
 	n := len(e.text)
-	if n <= 8 {
-		return true
-	}
 	end := i + n
-	return end <= len(b) && binary.LittleEndian.Uint64(b[end-8:]) == e.tail &&
-		(n <= 16 || string(b[i+8:end-8]) == e.text[8:n-8])
+	if end > len(b) || binary.LittleEndian.Uint64(b[end-8:]) != e.tail {
+		return false
+	}
+	return n <= 16 || binary.LittleEndian.Uint64(b[i+8:]) == e.mid && (n <= 24 || string(b[i+16:end-8]) == e.text[16:n-8])
 }
 
 // indexOf returns the place of a text's head in a node's index; the other one
 // is beside it.
 func indexOf(head uint64) uint8 { return uint8(head * 0x9E3779B97F4A7C15 >> 56) }
+
+// other returns the edge that fits, but for the first; nil if there is none.
+func (n *node) other(head uint64, b []byte, i int) *edge {
+	if n.index != nil {
+		return n.find(head, b, i)
+	}
+	for k := 1; k < len(n.edges); k++ {
+		if e := &n.edges[k]; e.fits(head, b, i) {
+			return e
+		}
+	}
+	return nil
+}
 
 // find returns the edge that fits, nil if there is none. It takes the same time
 // however many there are.
@@ -124,10 +143,11 @@ const (
 // newShape returns the shape of an object of which f is asked for (nil:
 // nothing), or of the envelope.
 func newShape(f *field, env bool) *shape {
-	s := &shape{fields: f, env: env, nodes: make(map[nodeKey]*node), root: &node{}}
+	s := &shape{fields: f, env: env, nodes: make(map[nodeKey]*node), root: newNode(false)}
 	for i, fl := range []flags{notEnvelope, notEnvelope | hasDollar} {
 		for j, str := range []bool{false, true} {
-			s.anon[i][j] = &node{str: str, flags: fl}
+			s.anon[i][j] = newNode(str)
+			s.anon[i][j].flags = fl
 		}
 	}
 	// What is asked for is there from the start, so that the limit never
@@ -153,8 +173,11 @@ func (s *shape) addMembers() {
 	}
 }
 
+// newNode returns a node without edges: no text fits.
+func newNode(str bool) *node { return &node{str: str, first: edge{head: 1}} }
+
 func (s *shape) add(name string, str bool) *node {
-	n := &node{str: str}
+	n := newNode(str)
 	var m member
 	m, n.flags = memberOf([]byte(name))
 	if s.env {
@@ -245,7 +268,10 @@ func (r *Reader) remember(n *node, text []byte, to *node) {
 		}
 		e := edge{head: word(text, 0), mask: mask, text: string(text), to: to}
 		if len(text) > 8 {
-			e.tail = word(text, len(text)-8)
+			e.tail, e.long = word(text, len(text)-8), true
+		}
+		if len(text) > 16 {
+			e.mid = word(text, 8)
 		}
 		n.edges = append(n.edges, e)
 		n.first = n.edges[0]

@@ -1,0 +1,121 @@
+package event
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// quick is object, which is its slow twin, for lines with marks: it goes only
+// where object has been before. It returns -1 where there is anything new or
+// rare, faults included; object then reads the line from its start and stores
+// the same values once more.
+//
+// b is the line and what lies behind it in the block, so that whole words can
+// be compared without asking where the line ends: no remembered text holds a
+// line end, and the caller checks that the object ends in the line.
+func (r *Reader) quick(s *shape, b []byte, i int) int {
+	n := s.root
+	var seen flags
+	for {
+		if uint(i)+8 > uint(len(b)) {
+			return -1
+		}
+		head := binary.LittleEndian.Uint64(b[i:])
+		e := &n.first
+		if head&e.mask != e.head || e.long && !e.rest(b, i) {
+			if e = n.other(head, b, i); e == nil {
+				return -1
+			}
+		}
+		i += len(e.text)
+		if n = e.to; n == nil {
+			r.seen = seen
+			return i
+		}
+		seen |= n.flags
+		start := i
+		if n.str {
+			i = r.marks.Next(i)
+			if uint(i) >= uint(len(b)) {
+				return -1
+			}
+			form := Plain
+			if b[i] == '\\' {
+				if i = r.fault.str(b, i); i < 0 {
+					return -1
+				}
+				i--
+				form = JSON
+			}
+			if n.used {
+				v := r.place(n)
+				v.Kind, v.Form, v.B = String, form, b[start:i:i]
+			}
+			continue
+		}
+		if i >= len(b) {
+			return -1
+		}
+		if c := b[i]; c-'0' <= 9 {
+			if i = r.digits(b, i); i < 0 {
+				return -1
+			}
+			if n.used {
+				v := r.place(n)
+				v.Kind, v.Form, v.B = Number, JSON, b[start:i:i]
+			}
+			continue
+		} else if c == '{' {
+			i = r.subObject(n, b, i, true)
+		} else {
+			i = r.fault.value(b, i, r.depth+1)
+		}
+		if i < 0 {
+			return -1
+		}
+		if n.used {
+			r.keep(n, b[start:i:i])
+		}
+	}
+}
+
+// digits returns the index behind the number at i, which begins with a digit; -1 if it
+// is not one of the usual ones.
+func (r *Reader) digits(b []byte, i int) int {
+	if b[i] == '0' {
+		i++
+	} else {
+		i = skipDigits(b, i)
+	}
+	if uint(i)+1 >= uint(len(b)) {
+		return -1
+	}
+	c := b[i]
+	if c == '.' {
+		k := i + 1
+		if i = skipDigits(b, k); i == k || i >= len(b) {
+			return -1
+		}
+		c = b[i]
+	}
+	if c|0x20 == 'e' {
+		return -1
+	}
+	return i
+}
+
+// skipDigits returns the index of the first byte from i on that is not a digit.
+func skipDigits(b []byte, i int) int {
+	for i+8 <= len(b) {
+		w := binary.LittleEndian.Uint64(b[i:]) ^ ones*'0'
+		// A byte beyond 9 gets its high bit set; it may also set those above.
+		if m := (w + ones*(0x80-10) | w) & highs; m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+		i += 8
+	}
+	for i < len(b) && b[i]-'0' <= 9 {
+		i++
+	}
+	return i
+}
