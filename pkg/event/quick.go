@@ -16,6 +16,7 @@ import (
 func (r *Reader) quick(s *shape, b []byte, i int) int {
 	n := s.root
 	var seen flags
+	marks, off := r.marks.bits, r.marks.off
 	for {
 		if uint(i)+8 > uint(len(b)) {
 			return -1
@@ -35,7 +36,13 @@ func (r *Reader) quick(s *shape, b []byte, i int) int {
 		seen |= n.flags
 		start := i
 		if n.str {
-			i = r.marks.Next(i)
+			// This is r.marks.Next(i).
+			k := uint(off + i)
+			if w := binary.LittleEndian.Uint64(marks[k/8:]) >> (k % 8); w != 0 {
+				i += bits.TrailingZeros64(w)
+			} else {
+				i = r.marks.far(k/8 + 8)
+			}
 			if uint(i) >= uint(len(b)) {
 				return -1
 			}
@@ -57,8 +64,16 @@ func (r *Reader) quick(s *shape, b []byte, i int) int {
 			return -1
 		}
 		if c := b[i]; c-'0' <= 9 {
-			if i = r.digits(b, i); i < 0 {
+			if i++; c != '0' {
+				i = skipDigits(b, i)
+			}
+			if i >= len(b) {
 				return -1
+			}
+			if c = b[i]; c == '.' || c|0x20 == 'e' {
+				if i = fraction(b, i); i < 0 {
+					return -1
+				}
 			}
 			if n.used {
 				v := r.place(n)
@@ -79,29 +94,17 @@ func (r *Reader) quick(s *shape, b []byte, i int) int {
 	}
 }
 
-// digits returns the index behind the number at i, which begins with a digit; -1 if it
-// is not one of the usual ones.
-func (r *Reader) digits(b []byte, i int) int {
-	if b[i] == '0' {
-		i++
-	} else {
-		i = skipDigits(b, i)
-	}
-	if uint(i)+1 >= uint(len(b)) {
+// fraction returns the index behind a number whose point is at i; -1 if there is
+// an exponent, or no number.
+func fraction(b []byte, i int) int {
+	if b[i] != '.' {
 		return -1
 	}
-	c := b[i]
-	if c == '.' {
-		k := i + 1
-		if i = skipDigits(b, k); i == k || i >= len(b) {
-			return -1
-		}
-		c = b[i]
-	}
-	if c|0x20 == 'e' {
+	k := skipDigits(b, i+1)
+	if k == i+1 || k >= len(b) || b[k]|0x20 == 'e' {
 		return -1
 	}
-	return i
+	return k
 }
 
 // skipDigits returns the index of the first byte from i on that is not a digit.

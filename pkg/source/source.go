@@ -31,7 +31,7 @@ type Options struct {
 	// MaxLine is the longest line in bytes, without its '\n'; 0 means 16 MiB,
 	// more than 1 GiB means 1 GiB. Longer lines come as Long blocks.
 	MaxLine int
-	// BlockSize is the usual size of a block in bytes; 0 means 1 MiB. Only
+	// BlockSize is the usual size of a block in bytes; 0 means 256 KiB. Only
 	// a longer line makes a larger block. A block is never larger than one
 	// line may be, so a MaxLine below it makes blocks smaller.
 	BlockSize int
@@ -39,7 +39,7 @@ type Options struct {
 
 const (
 	defaultMaxLine   = 16 << 20
-	defaultBlockSize = 1 << 20
+	defaultBlockSize = 256 << 10
 	largestMaxLine   = 1 << 30 // keeps all sums within an int of 32 bits
 )
 
