@@ -2,6 +2,7 @@ package agg
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"math/big"
 	"math/bits"
@@ -40,6 +41,9 @@ var pow10Float = func() (p [23]float64) {
 // and an ordinary exponent; ok is false for others, which may still be such a
 // number in a longer spelling.
 func parseSmall(b []byte) (m int64, e int32, ok bool) {
+	if m, e, ok := parseShort(b); ok {
+		return m, e, true
+	}
 	i := 0
 	neg := b[0] == '-'
 	if neg {
@@ -86,6 +90,39 @@ func parseSmall(b []byte) (m int64, e int32, ok bool) {
 		m = -m
 	}
 	return m, e, true
+}
+
+// parseShort is parseSmall, its slow twin, for numbers of one to eight bytes
+// without sign and exponent. It has no branch that depends on their length: that
+// of a log's numbers differs from line to line.
+func parseShort(b []byte) (m int64, e int32, ok bool) {
+	const ones, highs, zeros = 0x0101010101010101, 0x8080808080808080, '0' * 0x0101010101010101
+	// w gets the bytes in its high end, with the last one on top.
+	var w uint64
+	n := len(b)
+	switch {
+	case n > 8 || n == 0:
+		return 0, 0, false
+	case n >= 4:
+		w = uint64(binary.LittleEndian.Uint32(b))<<(64-8*n) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<32
+	default: // 1 to 3 bytes: the first, the middle and the last one
+		w = uint64(b[0])<<(64-8*n) | uint64(b[n/2])<<(64-8*(n-n/2)) | uint64(b[n-1])<<56
+	}
+	used := ^uint64(0) << (64 - 8*n)
+	w = w ^ zeros&used
+	if dot := w ^ ('.'^'0')*ones; (dot-ones)&^dot&highs&used != 0 {
+		// What is before the point moves up and closes the gap.
+		at := bits.TrailingZeros64((dot - ones) &^ dot & highs & used)
+		e = -int32(63-at) / 8
+		before := uint64(1)<<(at-7) - 1
+		w = w&^(before<<8|0xff) | w&before<<8
+	}
+	if (w|(w+(0x80-10)*ones))&highs != 0 {
+		return 0, 0, false
+	}
+	w = w*10 + w>>8
+	const pairs = 0x000000ff000000ff
+	return int64((w&pairs*(100+1000000<<32) + w>>16&pairs*(1+10000<<32)) >> 32), e, true
 }
 
 // number is any number: m × 10^e, or if digits is not nil ±digits × 10^e with

@@ -2,6 +2,7 @@ package agg
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"math/big"
 	"math/rand/v2"
@@ -212,6 +213,43 @@ func TestAvgExact(t *testing.T) {
 		full := appendAvg(nil, big.NewInt(m), int(e), n)
 		if !bytes.Equal(small, full) {
 			t.Fatalf("%de%d / %d = %s, want %s", m, e, n, small, full)
+		}
+	}
+}
+
+// TestParseShort compares it with parseSmall's own loop on all short numbers of
+// a few digits, with a point anywhere.
+func TestParseShort(t *testing.T) {
+	slow := func(b []byte) (int64, int32) {
+		whole, frac, _ := strings.Cut(string(b), ".")
+		m, err := strconv.ParseInt(whole+frac, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m, -int32(len(frac))
+	}
+	n := 0
+	check := func(text string) {
+		n++
+		m, e, ok := parseShort([]byte(text))
+		if wm, we := slow([]byte(text)); !ok || m != wm || e != we {
+			t.Fatalf("%s is %d e%d (%v), want %d e%d", text, m, e, ok, wm, we)
+		}
+	}
+	for size := 1; size <= 8; size++ {
+		for range 20_000 {
+			digits := fmt.Sprintf("%0*d", size, rand.IntN(100_000_000))
+			digits = digits[len(digits)-size:]
+			check(digits)
+			if size > 2 {
+				at := 1 + rand.IntN(size-2)
+				check(digits[:at] + "." + digits[at+1:])
+			}
+		}
+	}
+	for _, text := range []string{"", "-1", "1e5", "1E5", "123456789", "1.2e3", "-1.5", "1e-5", "1.5E+3"} {
+		if m, e, ok := parseShort([]byte(text)); ok {
+			t.Errorf("%q is taken as %d e%d", text, m, e)
 		}
 	}
 }

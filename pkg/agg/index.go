@@ -3,6 +3,7 @@ package agg
 import (
 	"bytes"
 	"encoding/binary"
+	"math/rand/v2"
 )
 
 // index numbers different keys from 0 in the order in which they come. It is a
@@ -28,12 +29,73 @@ type slot struct {
 type entry struct {
 	hash uint64
 	n    uint64 // how often the key was counted
-	len  uint32 // of the key
-	// data is the key, or, of a longer one, its place in keys (8 bytes).
-	data [inlineKey]byte
+	key  shortKey
 }
 
+// shortKey is a key ready to be looked up and compared in a fixed number of
+// steps, whatever its length: the length in 4 bytes and the key, with zeros
+// behind it. Of a key that is longer it has the place instead: in a batch the
+// offset in its buffer (4 bytes), in an entry that in the arena (8 bytes).
+type shortKey [4 + inlineKey]byte
+
 const inlineKey = 44
+
+func (k *shortKey) len() int { return int(binary.LittleEndian.Uint32(k[:])) }
+
+func (k *shortKey) word(i int) uint64 { return binary.LittleEndian.Uint64(k[8*i:]) }
+
+// set makes k of the key that is buf[off:].
+func (k *shortKey) set(buf []byte, off int) {
+	key := buf[off:]
+	*k = shortKey{}
+	binary.LittleEndian.PutUint32(k[:], uint32(len(key)))
+	if len(key) <= inlineKey {
+		copy(k[4:], key)
+	} else {
+		binary.LittleEndian.PutUint32(k[4:], uint32(off))
+	}
+}
+
+// bytes returns a key of a batch whose buffer is buf.
+func (k *shortKey) bytes(buf []byte) []byte {
+	n := k.len()
+	if n <= inlineKey {
+		return k[4 : 4+n : 4+n]
+	}
+	off := int(binary.LittleEndian.Uint32(k[4:]))
+	return buf[off : off+n : off+n]
+}
+
+// hash returns the same as hashKey(k.bytes(buf)).
+func (k *shortKey) hash(buf []byte) uint64 {
+	if k.len() > inlineKey {
+		return hashBytes(k.bytes(buf), processSeed)
+	}
+	return mix(mix(k.word(0)^secret[0], k.word(1)^secret[1])^
+		mix(k.word(2)^secret[2], k.word(3)^secret[3])^
+		mix(k.word(4)^secret[4], k.word(5)^secret[5]), secret[6])
+}
+
+// same says whether two keys without places are the same.
+func (k *shortKey) same(o *shortKey) bool {
+	return (k.word(0)^o.word(0))|(k.word(1)^o.word(1))|(k.word(2)^o.word(2))|
+		(k.word(3)^o.word(3))|(k.word(4)^o.word(4))|(k.word(5)^o.word(5)) == 0
+}
+
+// hashKey is what an index is asked with for a key.
+func hashKey(key []byte) uint64 {
+	var k shortKey
+	k.set(key, 0)
+	return k.hash(key)
+}
+
+// secret is like processSeed.
+var secret = func() (s [7]uint64) {
+	for i := range s {
+		s[i] = rand.Uint64() | 1
+	}
+	return s
+}()
 
 const minSlots = 64
 
@@ -43,10 +105,11 @@ const maxKeys = 1<<32 - 2
 func (x *index) key(id uint32) []byte { return x.keyOf(x.entries.at(id)) }
 
 func (x *index) keyOf(e *entry) []byte {
-	if e.len <= inlineKey {
-		return e.data[:e.len:e.len]
+	n := e.key.len()
+	if n <= inlineKey {
+		return e.key[4 : 4+n : 4+n]
 	}
-	return x.keys.get(binary.LittleEndian.Uint64(e.data[:]), int(e.len))
+	return x.keys.get(binary.LittleEndian.Uint64(e.key[4:]), n)
 }
 
 // find returns the number of key, a new one if it is not there yet.
@@ -63,7 +126,7 @@ func (x *index) find(hash uint64, key []byte) uint32 {
 		}
 		if s.tag == tag {
 			e := x.entries.at(s.id - 1)
-			if e.hash == hash && int(e.len) == len(key) && bytes.Equal(x.keyOf(e), key) {
+			if e.hash == hash && bytes.Equal(x.keyOf(e), key) {
 				return s.id - 1
 			}
 		}
@@ -75,11 +138,10 @@ func (x *index) insert(i, hash uint64, key []byte) uint32 {
 	x.n++
 	x.entries.grow(x.n)
 	e := x.entries.at(id)
-	e.hash, e.len = hash, uint32(len(key))
-	if len(key) <= inlineKey {
-		copy(e.data[:], key)
-	} else {
-		binary.LittleEndian.PutUint64(e.data[:], x.keys.put(key))
+	e.hash = hash
+	e.key.set(key, 0)
+	if len(key) > inlineKey {
+		binary.LittleEndian.PutUint64(e.key[4:], x.keys.put(key))
 	}
 	x.slots[i] = slot{uint32(hash >> 32), id + 1}
 	return id
@@ -103,7 +165,7 @@ func (x *index) rehash() {
 // stages: all slots, then all entries are loaded before the first of them is
 // looked at (see touch). New keys, and the few that share the tag of another, are
 // left to find.
-func (x *index) findAll(ids []uint32, hashes []uint64, keys []span, buf []byte) {
+func (x *index) findAll(ids []uint32, hashes []uint64, keys []shortKey, buf []byte) {
 	n := len(hashes)
 	if len(x.slots) == 0 {
 		x.rehash()
@@ -131,12 +193,13 @@ func (x *index) findAll(ids []uint32, hashes []uint64, keys []span, buf []byte) 
 	}
 	x.loaded = loaded
 	for i, e := range entries[:n] {
-		key := buf[keys[i].off : keys[i].off+keys[i].len]
-		if ids[i] != 0 && e.hash == hashes[i] && int(e.len) == len(key) && bytes.Equal(x.keyOf(e), key) {
+		k := &keys[i]
+		if ids[i] != 0 && e.hash == hashes[i] &&
+			(k.same(&e.key) && k.len() <= inlineKey || k.len() > inlineKey && bytes.Equal(x.keyOf(e), k.bytes(buf))) {
 			ids[i]--
 			e.n++
 		} else {
-			ids[i] = x.find(hashes[i], key)
+			ids[i] = x.find(hashes[i], k.bytes(buf))
 			x.entries.at(ids[i]).n++
 		}
 	}

@@ -42,6 +42,23 @@ func appendKey(dst []byte, keys []event.Value) []byte {
 	return appendEncoded(dst, &keys[len(keys)-1])
 }
 
+// setPlain is appendKey and set for the most frequent keys: one column, a short
+// string as it stands.
+func (k *shortKey) setPlain(keys []event.Value) bool {
+	if len(keys) != 1 {
+		return false
+	}
+	v := &keys[0]
+	if v.Kind != event.String || v.Form == event.JSON || len(v.B) >= inlineKey {
+		return false
+	}
+	*k = shortKey{}
+	binary.LittleEndian.PutUint32(k[:], uint32(1+len(v.B)))
+	k[4] = byte(event.String)
+	copy(k[5:], v.B)
+	return true
+}
+
 // appendEncoded appends one value.
 func appendEncoded(dst []byte, v *event.Value) []byte {
 	switch v.Kind {

@@ -50,7 +50,7 @@ const maxPending = 256 << 10
 type batch struct {
 	n      int
 	hashes [batchLen]uint64
-	keys   [batchLen]span
+	keys   [batchLen]shortKey
 	rows
 	cells [][]cell // per state: batchLen
 }
@@ -182,15 +182,21 @@ func (t *Table) Add(seq uint64, keys []event.Value, args []event.Value) error {
 			c.kind = event.Missing
 		}
 	}
-	from := len(b.buf)
-	b.buf = appendKey(b.buf, keys)
+	k := &b.keys[i]
+	if !k.setPlain(keys) {
+		from := len(b.buf)
+		b.buf = appendKey(b.buf, keys)
+		k.set(b.buf, from)
+		if k.len() <= inlineKey {
+			b.buf = b.buf[:from]
+		}
+	}
 	if len(b.buf) > maxPending || uint64(t.groups.n) > maxKeys-batchLen {
 		if err := t.checkRoom(mark); err != nil {
 			return err
 		}
 	}
-	b.keys[i] = span{uint32(from), uint32(len(b.buf) - from)}
-	b.hashes[i] = hashBytes(b.buf[from:], processSeed)
+	b.hashes[i] = k.hash(b.buf)
 	b.seqs[i] = seq
 	b.n++
 	if b.n == batchLen || len(b.buf) > maxPending {
@@ -285,7 +291,7 @@ func (t *Table) AddMulti(seq uint64, keys []event.Value, args [][]event.Value) e
 	key := b.buf[from:]
 	hash := uint64(0)
 	if t.columns > 0 {
-		hash = hashBytes(key, processSeed)
+		hash = hashKey(key)
 	}
 	g := t.groups.find(hash, key)
 	t.groups.entries.at(g).n++

@@ -14,7 +14,7 @@ import (
 type topState struct {
 	values index
 	hashes [batchLen]uint64
-	keys   [batchLen]span
+	keys   [batchLen]shortKey
 	ids    [batchLen]uint32
 
 	// For results: the numbers of all keys, those of group g being
@@ -50,7 +50,8 @@ func (st *topState) add(r *rows, cells []cell) {
 		}
 		key := r.bytes(c.span())
 		binary.LittleEndian.PutUint32(key, r.groups[i])
-		st.keys[n], st.hashes[n] = c.span(), hashInGroup(c.a, r.groups[i])
+		st.keys[n].set(r.buf[:c.span().off+c.span().len], int(c.span().off))
+		st.hashes[n] = hashInGroup(c.a, r.groups[i])
 		n++
 	}
 	st.values.findAll(st.ids[:n], st.hashes[:n], st.keys[:n], r.buf)
