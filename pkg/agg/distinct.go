@@ -19,6 +19,7 @@ type distinctState struct {
 	sketches []*sketch
 	scratch  []byte
 	loaded   uint64 // see touch
+	none     uint64 // stands for no place; 0
 }
 
 type setOf struct {
@@ -91,16 +92,31 @@ func (st *distinctState) add(r *rows, cells []cell) {
 	}
 	var places [batchLen]*uint64
 	for i, id := range groups {
-		places[i] = &st.loaded
-		if g := st.groups.at(id); g.n > 0 {
+		places[i] = &st.none
+		switch g := st.groups.at(id); {
+		case g.n > 0:
 			w := st.pool.words(g.table)
 			places[i] = &w[int(cells[i].a)*st.words&(len(w)-1)]
+		case g.sketch != 0:
+			loaded += uint64(st.sketches[g.sketch-1].registers[sketchIndex(cells[i].a)])
 		}
 	}
-	st.loaded = loaded + touch(places[:len(groups)])
+	// What is at its place already will be there when its turn comes, though
+	// perhaps elsewhere. (No hash is 0, as st.none is. Of two words the second
+	// may differ.)
+	there := uint64(0)
+	for i, p := range places[:len(groups)] {
+		if *p == cells[i].a {
+			there |= 1 << i
+		}
+	}
+	if st.words == 2 {
+		there = 0
+	}
+	st.loaded = loaded
 	for i, id := range groups {
 		c := &cells[i]
-		if c.kind == event.Missing {
+		if c.kind == event.Missing || there>>i&1 != 0 {
 			continue
 		}
 		g := st.groups.at(id)

@@ -28,47 +28,89 @@ const (
 	buckets    = 1 << bucketBits
 )
 
-// octaves are the buckets of one sign, by octave in ascending order.
+// octaves are the buckets of one sign. Those of the octaves from first on, as
+// long as they are not too many, are in one piece, so that the counter of a
+// number is found at once; the rest, which is rare, is in rest.
 type octaves struct {
-	numbers []int32
-	counts  []*[buckets]uint64
+	near  []uint64
+	first int32
+	rest  map[int32]*[buckets]uint64
 }
 
+// nearOctaves is how many octaves are in one piece at most: factors of 10^19.
+const nearOctaves = 64
+
 // page returns the buckets of octave o.
-func (s *octaves) page(o int32) *[buckets]uint64 {
-	// The octaves in use are nearly always all from the first to the last.
-	if len(s.numbers) > 0 {
-		if i := o - s.numbers[0]; 0 <= i && int(i) < len(s.numbers) && s.numbers[i] == o {
-			return s.counts[i]
+func (s *octaves) page(o int32) []uint64 {
+	if i := uint64(int64(o)-int64(s.first)) * buckets; i < uint64(len(s.near)) {
+		return s.near[i : i+buckets]
+	}
+	return s.newPage(o)
+}
+
+func (s *octaves) newPage(o int32) []uint64 {
+	if s.near == nil {
+		s.first = o
+	}
+	n := int32(len(s.near) / buckets)
+	first, last := min(s.first, o), max(s.first+n, o+1)
+	if int64(last)-int64(first) <= nearOctaves {
+		wider := make([]uint64, int(last-first)*buckets)
+		copy(wider[int(s.first-first)*buckets:], s.near)
+		s.near, s.first = wider, first
+		for k, page := range s.rest { // what came earlier may be near now
+			if k >= first && k < last {
+				copy(s.near[int(k-first)*buckets:], page[:])
+				delete(s.rest, k)
+			}
+		}
+		return s.page(o)
+	}
+	page := s.rest[o]
+	if page == nil {
+		if s.rest == nil {
+			s.rest = make(map[int32]*[buckets]uint64)
+		}
+		page = new([buckets]uint64)
+		s.rest[o] = page
+	}
+	return page[:]
+}
+
+// ascending calls yield with the buckets of each octave, until it returns false.
+func (s *octaves) ascending(yield func(o int32, counts []uint64) bool) {
+	var all []int32
+	for i := range int32(len(s.near) / buckets) {
+		all = append(all, s.first+i)
+	}
+	for o := range s.rest {
+		all = append(all, o)
+	}
+	slices.Sort(all)
+	for _, o := range all {
+		if !yield(o, s.page(o)) {
+			return
 		}
 	}
-	i, ok := slices.BinarySearch(s.numbers, o)
-	if !ok {
-		s.numbers = slices.Insert(s.numbers, i, o)
-		s.counts = slices.Insert(s.counts, i, new([buckets]uint64))
-	}
-	return s.counts[i]
 }
 
 func (h *histogram) addPacked(packed uint64, p *packer) {
 	n := p.number(packed)
 	f := n.float()
-	h.extend(f, packed, p)
+	h.extendPacked(f, packed, p)
+	h.n++
 	*h.bucket(n, f)++
 }
 
-// spot prepares for a number and returns the counter of it, which the caller
-// must increase. The number is packed only if it is the smallest or largest.
-func (h *histogram) spot(n number, p *packer) *uint64 {
-	f := n.float()
+// extend keeps the smallest and largest value, of which n, in float64 f, is one
+// more. It is packed only if it is the smallest or largest.
+func (h *histogram) extend(n number, f float64, p *packer) {
 	if !(h.minF < f && f < h.maxF) {
-		h.extend(f, p.pack(n), p)
+		h.extendPacked(f, p.pack(n), p)
 	}
-	return h.bucket(n, f)
 }
 
-// extend keeps the smallest and largest value.
-func (h *histogram) extend(f float64, packed uint64, p *packer) {
+func (h *histogram) extendPacked(f float64, packed uint64, p *packer) {
 	if h.n == 0 || f < h.minF || f == h.minF && packed != h.min && p.compare(packed, h.min) < 0 {
 		h.min, h.minF = packed, f
 	}
@@ -77,9 +119,9 @@ func (h *histogram) extend(f float64, packed uint64, p *packer) {
 	}
 }
 
-// bucket counts a number in n and returns the counter of its bucket.
+// bucket returns the counter of a number's bucket. It is valid until bucket is
+// called for a number in an octave that is new.
 func (h *histogram) bucket(n number, f float64) *uint64 {
-	h.n++
 	side := &h.pos
 	if n.digits == nil && n.m < 0 || n.digits != nil && n.digits[0] == '-' {
 		side = &h.neg
@@ -120,9 +162,9 @@ func (h *histogram) merge(o *histogram, p *packer) {
 }
 
 func (s *octaves) merge(t *octaves) {
-	for i, o := range t.numbers {
+	for o, counts := range t.ascending {
 		page := s.page(o)
-		for j, n := range t.counts[i] {
+		for j, n := range counts {
 			page[j] += n
 		}
 	}
@@ -147,21 +189,31 @@ func (h *histogram) at(k uint64) (packed uint64, exact bool) {
 // append appends the middle of the bucket that the k-th smallest value is in,
 // but nothing outside of the smallest and largest value.
 func (h *histogram) append(dst []byte, k uint64) []byte {
-	for i := len(h.neg.numbers) - 1; i >= 0; i-- {
-		for sub := buckets - 1; sub >= 0; sub-- {
-			n := h.neg.counts[i][sub]
-			if k <= n {
-				return h.appendMiddle(dst, h.neg.numbers[i], sub, true)
-			}
-			k -= n
+	// The largest of the negative ones come first: k from the other end.
+	negatives := uint64(0)
+	for _, counts := range h.neg.ascending {
+		for _, n := range counts {
+			negatives += n
 		}
 	}
+	if k <= negatives {
+		k = negatives - k + 1
+		for o, counts := range h.neg.ascending {
+			for sub, n := range counts {
+				if k <= n {
+					return h.appendMiddle(dst, o, sub, true)
+				}
+				k -= n
+			}
+		}
+	}
+	k -= negatives
 	if k <= h.zeros {
 		return append(dst, '0')
 	}
 	k -= h.zeros
-	for i, o := range h.pos.numbers {
-		for sub, n := range h.pos.counts[i] {
+	for o, counts := range h.pos.ascending {
+		for sub, n := range counts {
 			if k <= n {
 				return h.appendMiddle(dst, o, sub, false)
 			}

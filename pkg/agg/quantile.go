@@ -61,6 +61,7 @@ func (st *quantileState) add(r *rows, cells []cell) {
 		loaded += uint64(st.groups.at(id).n)
 	}
 	var places [batchLen]*uint64
+	var floats [batchLen]float64
 	for i, id := range groups {
 		places[i] = &st.loaded
 		g := st.groups.at(id)
@@ -68,28 +69,35 @@ func (st *quantileState) add(r *rows, cells []cell) {
 		case g.n > 0:
 			places[i] = &st.pool.words(g.values)[g.n-1]
 		case g.hist != 0 && cells[i].kind != event.Missing:
-			places[i] = st.hists[g.hist-1].spot(r.number(&cells[i]), &st.packer)
+			h := st.hists[g.hist-1]
+			n := r.number(&cells[i])
+			floats[i] = n.float()
+			h.extend(n, floats[i], &st.packer)
+			places[i] = h.bucket(n, floats[i])
 		}
 	}
 	st.loaded = loaded + touch(places[:len(groups)])
-	old := uint32(len(st.hists))
 	for i, id := range groups {
 		if cells[i].kind == event.Missing {
 			continue
 		}
 		g := st.groups.at(id)
-		switch {
-		case g.hist == 0:
-			packed, ok := packSmall(int64(cells[i].a), cells[i].e)
-			if !ok || cells[i].big {
-				packed = st.packer.pack(r.number(&cells[i]))
+		if g.hist != 0 {
+			h := st.hists[g.hist-1]
+			n := r.number(&cells[i])
+			if floats[i] == 0 { // perhaps it has become one in this batch
+				floats[i] = n.float()
+				h.extend(n, floats[i], &st.packer)
 			}
-			st.push(g, packed)
-		case g.hist > old: // it has become one in this batch
-			*st.hists[g.hist-1].spot(r.number(&cells[i]), &st.packer)++
-		default:
-			*places[i]++
+			h.n++
+			*h.bucket(n, floats[i])++
+			continue
 		}
+		packed, ok := packSmall(int64(cells[i].a), cells[i].e)
+		if !ok || cells[i].big {
+			packed = st.packer.pack(r.number(&cells[i]))
+		}
+		st.push(g, packed)
 	}
 }
 

@@ -23,8 +23,10 @@ const (
 	maxRun = 64 - sketchBits + 1
 )
 
+func sketchIndex(h uint64) uint64 { return h >> (64 - sketchBits) }
+
 func (s *sketch) add(h uint64) {
-	i := h >> (64 - sketchBits)
+	i := sketchIndex(h)
 	// The bit set at the end bounds the run.
 	run := uint8(bits.LeadingZeros64(h<<sketchBits|1<<(sketchBits-1)) + 1)
 	if run > s.registers[i] {
