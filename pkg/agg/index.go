@@ -3,26 +3,26 @@ package agg
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"math/rand/v2"
 )
 
 // index numbers different keys from 0 in the order in which they come. It is a
-// hash table with open addressing: a slot has 32 bits of the hash and the
-// number, so that a look-up touches one line of slots and one entry, which
-// holds the key unless it is long.
+// hash table with open addressing: a slot has the number and some bits of the
+// hash, so that a look-up touches one line of slots and one entry, which holds
+// the key unless it is long.
 type index struct {
-	slots   []slot // a power of two of them
+	// slots are a power of two, 2^idBits, and at most three quarters of them
+	// are taken. The low idBits of a slot are a key's number + 1, those above
+	// are the highest of its hash; 0 is an empty slot.
+	slots   []uint32
+	idBits  uint8
 	entries store[entry]
 	n       int // keys
 	keys    arena
 
 	none   entry  // stands for no entry in findAll
 	loaded uint64 // see touch
-}
-
-type slot struct {
-	tag uint32 // high half of the hash
-	id  uint32 // number + 1; 0 is an empty slot
 }
 
 // entry is one line of the cache, so that most keys are found with one miss.
@@ -112,22 +112,29 @@ func (x *index) keyOf(e *entry) []byte {
 	return x.keys.get(binary.LittleEndian.Uint64(e.key[4:]), n)
 }
 
+// tagMask has the bits of a slot that are of the hash.
+func (x *index) tagMask() uint32 { return ^uint32(0) << x.idBits }
+
+// tagOf returns these bits.
+func tagOf(hash uint64, mask uint32) uint32 { return uint32(hash>>32) & mask }
+
 // find returns the number of key, a new one if it is not there yet.
 func (x *index) find(hash uint64, key []byte) uint32 {
-	if x.n >= len(x.slots)/2 {
+	if x.n >= len(x.slots)/4*3 {
 		x.rehash()
 	}
-	mask := uint64(len(x.slots) - 1)
-	tag := uint32(hash >> 32)
+	mask, tags := uint64(len(x.slots)-1), x.tagMask()
+	tag := tagOf(hash, tags)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		s := x.slots[i]
-		if s.id == 0 {
+		if s == 0 {
 			return x.insert(i, hash, key)
 		}
-		if s.tag == tag {
-			e := x.entries.at(s.id - 1)
+		if s&tags == tag {
+			id := s&^tags - 1
+			e := x.entries.at(id)
 			if e.hash == hash && bytes.Equal(x.keyOf(e), key) {
-				return s.id - 1
+				return id
 			}
 		}
 	}
@@ -143,20 +150,21 @@ func (x *index) insert(i, hash uint64, key []byte) uint32 {
 	if len(key) > inlineKey {
 		binary.LittleEndian.PutUint64(e.key[4:], x.keys.put(key))
 	}
-	x.slots[i] = slot{uint32(hash >> 32), id + 1}
+	x.slots[i] = tagOf(hash, x.tagMask()) | (id + 1)
 	return id
 }
 
 func (x *index) rehash() {
-	slots := make([]slot, max(2*len(x.slots), minSlots))
-	mask := uint64(len(slots) - 1)
+	slots := make([]uint32, max(2*len(x.slots), minSlots))
+	x.idBits = uint8(bits.Len(uint(len(slots) - 1)))
+	mask, tags := uint64(len(slots)-1), x.tagMask()
 	for id := range uint32(x.n) {
 		h := x.entries.at(id).hash
 		i := h & mask
-		for slots[i].id != 0 {
+		for slots[i] != 0 {
 			i = (i + 1) & mask
 		}
-		slots[i] = slot{uint32(h >> 32), id + 1}
+		slots[i] = tagOf(h, tags) | (id + 1)
 	}
 	x.slots = slots
 }
@@ -171,20 +179,22 @@ func (x *index) findAll(ids []uint32, hashes []uint64, keys []shortKey, buf []by
 		x.rehash()
 	}
 	ids, keys = ids[:n], keys[:n]
-	mask := uint64(len(x.slots) - 1)
+	mask, tags := uint64(len(x.slots)-1), x.tagMask()
 	loaded := uint64(0)
 	for _, h := range hashes {
-		loaded += uint64(x.slots[h&mask].id)
+		loaded += uint64(x.slots[h&mask])
 	}
 	var entries [batchLen]*entry
 	for i, h := range hashes {
 		at := h & mask
-		for x.slots[at].tag != uint32(h>>32) && x.slots[at].id != 0 {
+		s, tag := x.slots[at], tagOf(h, tags)
+		for s != 0 && s&tags != tag {
 			at = (at + 1) & mask
+			s = x.slots[at]
 		}
-		ids[i] = x.slots[at].id
+		ids[i] = s &^ tags
 		entries[i&(batchLen-1)] = &x.none
-		if ids[i] != 0 {
+		if s != 0 {
 			entries[i&(batchLen-1)] = x.entries.at(ids[i] - 1)
 		}
 	}

@@ -43,20 +43,26 @@ func (c *Clean) Marks(line []byte) (Marks, bool) {
 	return Marks{c.marks, off}, true
 }
 
+// Near returns the marks from i on, which must be in the line: bit k stands for
+// line[i+k]. It looks at 57 bytes at least, which is more than most strings
+// have, and at 64 at most.
+func (m *Marks) Near(i int) uint64 {
+	k := uint(m.off + i)
+	return binary.LittleEndian.Uint64(m.bits[k/8:]) >> (k % 8)
+}
+
 // Next returns the index in the line of the next quote or backslash from i on,
 // which must be in the line; a number beyond the line if there is none.
 func (m *Marks) Next(i int) int {
-	// From the byte on in which i's bit is: that looks at 57 bytes at least, which
-	// is the length of most strings.
-	k := uint(m.off + i)
-	if w := binary.LittleEndian.Uint64(m.bits[k/8:]) >> (k % 8); w != 0 {
+	if w := m.Near(i); w != 0 {
 		return i + bits.TrailingZeros64(w)
 	}
-	return m.far(k/8 + 8)
+	return m.far(i)
 }
 
-func (m *Marks) far(k uint) int {
-	for ; k+8 <= uint(len(m.bits)); k += 8 {
+// far is Next if Near(i) is 0.
+func (m *Marks) far(i int) int {
+	for k := uint(m.off+i)/8 + 8; k+8 <= uint(len(m.bits)); k += 8 {
 		if w := binary.LittleEndian.Uint64(m.bits[k:]); w != 0 {
 			return 8*int(k) - m.off + bits.TrailingZeros64(w)
 		}

@@ -16,7 +16,7 @@ import (
 func (r *Reader) quick(s *shape, b []byte, i int) int {
 	n := s.root
 	var seen flags
-	marks, off := r.marks.bits, r.marks.off
+	marks := &r.marks
 	for {
 		if uint(i)+8 > uint(len(b)) {
 			return -1
@@ -36,12 +36,10 @@ func (r *Reader) quick(s *shape, b []byte, i int) int {
 		seen |= n.flags
 		start := i
 		if n.str {
-			// This is r.marks.Next(i).
-			k := uint(off + i)
-			if w := binary.LittleEndian.Uint64(marks[k/8:]) >> (k % 8); w != 0 {
+			if w := marks.Near(i); w != 0 {
 				i += bits.TrailingZeros64(w)
 			} else {
-				i = r.marks.far(k/8 + 8)
+				i = marks.far(i)
 			}
 			if uint(i) >= uint(len(b)) {
 				return -1

@@ -46,24 +46,51 @@ type entry struct {
 
 const unknown = -1
 
-// splitFast finds the fields of most lines, at once where IDENT and USER are -
-// and the time is a stamp of fixed length. It returns false if the line has
-// another shape, or is bad: then ask split.
+// splitFast finds the fields of most lines: IDENT and USER are -, the time is a
+// stamp of fixed length, no more fields follow. It returns false if the line has
+// another shape, or is bad: then ask split, its slow twin.
+//
+// It compares whole words, also some that reach beyond the line.
 func (e *entry) splitFast(line []byte, combined bool) bool {
 	e.inner = false
 	e.methodEnd = unknown
-	i := e.fastHead(line) // the first byte of the request
-	if i == 0 {
+	b := line[:cap(line)]
+	// The request's opening quote is the first one. Before it there is
+	// ` - - [10/Oct/2000:13:55:36 -0700] `
+	q, ok := e.near(0)
+	if !ok {
+		q = e.quote(line, 0)
+	}
+	h := q - headLen
+	if h <= 0 || q+8 > len(b) || b[q] != '"' || !isHead(b[h:q]) {
 		return false
 	}
-	q := e.closing(line, i)
+	// The address ends where that begins.
+	i := 0
+	for zeroBytes(binary.LittleEndian.Uint64(b[i:])^ones*' ') == 0 { // there is a space at h
+		i += 8
+	}
+	if i+bits.TrailingZeros64(zeroBytes(binary.LittleEndian.Uint64(b[i:])^ones*' '))>>3 != h {
+		return false
+	}
+	e.addr = span{0, h}
+	e.user = span{h + 3, h + 4}
+	e.time = span{h + 6, h + 6 + stampLen}
+
+	i = q + 1
+	if q, ok = e.near(i); !ok || !e.closes(line, q) {
+		if i >= len(line) {
+			return false
+		}
+		q = e.closing(line, i)
+	}
 	// `" 200 1`
-	if q < 0 || len(line)-q < 7 || line[q+5] != ' ' {
+	if q < 0 || q+14 > len(b) || q+7 > len(line) || b[q+5] != ' ' {
 		return false
 	}
 	// After a closing quote there is a space, so v's lowest byte is 0; the others
 	// are what the three digits stand for.
-	v := binary.LittleEndian.Uint32(line[q+1:]) ^ (' ' | '0'<<8 | '0'<<16 | '0'<<24)
+	v := binary.LittleEndian.Uint32(b[q+1:]) ^ (' ' | '0'<<8 | '0'<<16 | '0'<<24)
 	if (v|(v+0x76767600))&0x80808000 != 0 || v&0xff00 == 0 {
 		return false
 	}
@@ -71,17 +98,19 @@ func (e *entry) splitFast(line []byte, combined bool) bool {
 	e.status = span{q + 2, q + 5}
 
 	i = q + 6
-	k := i
-	for k < len(line) && line[k]-'0' <= 9 {
-		k++
-	}
+	// The size has seven digits at most.
+	w := binary.LittleEndian.Uint64(b[i:]) ^ ones*'0'
+	w = (w + ones*(0x80-10) | w) & highs
+	k := i + bits.TrailingZeros64(w)>>3
 	switch {
+	case w == 0 || k > len(line):
+		return false
 	case k == i:
-		if line[k] != '-' {
+		if b[k] != '-' {
 			return false
 		}
 		k++
-	case line[i] == '0' && k-i > 1:
+	case b[i] == '0' && k-i > 1:
 		return false
 	}
 	e.size = span{i, k}
@@ -89,83 +118,102 @@ func (e *entry) splitFast(line []byte, combined bool) bool {
 	if k == len(line) {
 		return true
 	}
-	if line[k] != ' ' {
-		return false
-	}
 	if !combined {
-		return checkMore(line, k) == 0
+		return b[k] == ' ' && checkMore(line, k) == 0
 	}
 
 	i = k + 2
-	if i > len(line) || line[k+1] != '"' {
+	if i >= len(line) || b[k] != ' ' || b[k+1] != '"' {
 		return false
 	}
-	q = e.closing(line, i)
-	if q < 0 || q+3 > len(line) || line[q+2] != '"' {
+	if q, ok = e.near(i); !ok || !e.closes(line, q) {
+		q = e.closing(line, i)
+	}
+	if q < 0 || q+3 >= len(line) || b[q+2] != '"' {
 		return false
 	}
 	e.referer = span{i, q}
 	i = q + 3
-	q = e.closing(line, i)
-	if q < 0 {
-		return false
+	if q, ok = e.near(i); !ok || !e.closes(line, q) {
+		if q = e.closing(line, i); q < 0 {
+			return false
+		}
 	}
 	e.agent = span{i, q}
 	return q+1 == len(line) || checkMore(line, q+1) == 0
 }
 
-// fastHead finds the fields before the request and returns the index after its
-// opening quote; 0 if the line is bad.
-func (e *entry) fastHead(line []byte) int {
-	i := 0
-	for {
-		if i+8 > len(line) {
-			return 0
-		}
-		if m := zeroBytes(binary.LittleEndian.Uint64(line[i:]) ^ ones*' '); m != 0 {
-			i += bits.TrailingZeros64(m) >> 3
-			break
-		}
-		i += 8
+// quote returns the index of the first quote or backslash from i on, which must
+// be in the line; a number beyond the line if there is none.
+func (e *entry) quote(line []byte, i int) int {
+	if e.marked {
+		return e.marks.Next(i)
 	}
-	const dashes = uint64(' ') | '-'<<8 | ' '<<16 | '-'<<24 | ' '<<32 | '['<<40
-	const size = 6 + stampLen + 3 // ` - - [10/Oct/2000:13:55:36 -0700] "`
-	if i > 0 && i+size <= len(line) {
-		h := line[i : i+size]
-		if binary.LittleEndian.Uint64(h)&(1<<48-1) == dashes && isStamp(h[6:6+stampLen]) &&
-			h[size-3] == ']' && h[size-2] == ' ' && h[size-1] == '"' {
-			e.addr = span{0, i}
-			e.user = span{i + 3, i + 4}
-			e.time = span{i + 6, i + 6 + stampLen}
-			return i + size
-		}
+	if k := bytes.IndexByte(line[i:], '"'); k >= 0 {
+		return i + k
 	}
-	if i, err := e.splitHead(line); err == nil {
-		return i + 1
-	}
-	return 0
+	return len(line)
 }
 
-// closing is closingQuote, quick where the first quote is the closing one.
+// headLen is the length of ` - - [10/Oct/2000:13:55:36 -0700] `.
+const headLen = 6 + stampLen + 2
+
+// isHead says whether b, of that length, looks like that. It does not check the
+// calendar.
+func isHead(b []byte) bool {
+	_ = b[headLen-1]
+	const (
+		zeros = ones * '0'
+		carry = ones * (0x80 - 10)
+		// Which bytes of the four words are digits, and which are fixed.
+		digits0 = 0xffff0000_00000000 //  - - [dd
+		digits1 = 0xffffff00_00000000 // /Mon/yyy
+		digits2 = 0x00ffff00_ffff00ff // y:hh:mm:
+		digits3 = 0xffffffff_0000ffff // ss +zzzz
+		fixed0  = 0x0000ffff_ffffffff
+		fixed1  = 0x000000ff_000000ff
+		fixed2  = 0xff0000ff_0000ff00
+		fixed3  = 0x00000000_00ff0000
+		text0   = ' ' | '-'<<8 | ' '<<16 | '-'<<24 | ' '<<32 | '['<<40
+		text1   = '/' | '/'<<32
+		text2   = ':'<<8 | ':'<<32 | ':'<<56
+		text3   = ' ' << 16
+	)
+	w0 := binary.LittleEndian.Uint64(b)
+	w1 := binary.LittleEndian.Uint64(b[8:])
+	w2 := binary.LittleEndian.Uint64(b[16:])
+	w3 := binary.LittleEndian.Uint64(b[24:])
+	v0, v1, v2, v3 := (w0^zeros)&digits0, (w1^zeros)&digits1, (w2^zeros)&digits2, (w3^zeros)&digits3
+	notDigit := v0 | (v0 + carry&digits0) | v1 | (v1 + carry&digits1) | v2 | (v2 + carry&digits2) | v3 | (v3 + carry&digits3)
+	wrong := (w0^text0)&fixed0 | (w1^text1)&fixed1 | (w2^text2)&fixed2 | (w3^text3)&fixed3 | notDigit&highs
+	return wrong == 0 && (b[27] == '+' || b[27] == '-') && b[32] == ']' && b[33] == ' ' &&
+		isLetter(b[9]) && isLetter(b[10]) && isLetter(b[11])
+}
+
+// near is quote where there are marks and one of them is near; ok says so.
+func (e *entry) near(i int) (q int, ok bool) {
+	if !e.marked {
+		return 0, false
+	}
+	w := e.marks.Near(i)
+	return i + bits.TrailingZeros64(w), w != 0
+}
+
+// closes says whether q, the first mark in a field, is the quote that closes it.
+// (There is no backslash before it: that would be the first mark.)
+func (e *entry) closes(line []byte, q int) bool {
+	return q < len(line) && line[q] == '"' && (q+1 == len(line) || line[q+1] == ' ')
+}
+
+// closing is closingQuote, quick where the first quote, or the first mark, is the
+// closing one. start must be in the line.
 func (e *entry) closing(line []byte, start int) int {
-	if e.marked && start < len(line) {
-		// No backslash is before a quote that is the first mark.
-		q := e.marks.Next(start)
-		if q >= len(line) {
-			return -1
-		}
-		if line[q] == '"' && (q+1 == len(line) || line[q+1] == ' ') {
-			return q
-		}
-	} else {
-		q := bytes.IndexByte(line[start:], '"')
-		if q < 0 {
-			return -1
-		}
-		q += start
-		if line[q-1] != '\\' && (q+1 == len(line) || line[q+1] == ' ') {
-			return q
-		}
+	q := e.quote(line, start)
+	if q >= len(line) {
+		return -1
+	}
+	if e.closes(line, q) && (e.marked || line[q-1] != '\\') {
+		return q
 	}
 	e.inner = true
 	return closingQuote(line, start)
