@@ -2,12 +2,23 @@
 
 package event
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/cpu"
+)
 
 // inspect64 is in inspect_amd64.s.
 //
 //go:noescape
 func inspect64(p *byte, chunks int, marks *byte) (high, control, backslash int)
+
+// inspect64AVX2 is inspect64, its slow twin, for processors that have AVX2.
+//
+//go:noescape
+func inspect64AVX2(p *byte, chunks int, marks *byte) (high, control, backslash int)
+
+var hasAVX2 = cpu.X86.HasAVX2
 
 // Inspect looks at a block of whole lines, reusing c's memory. c refers to the
 // block until the next call. Its slow twin is inspectBytes.
@@ -20,7 +31,9 @@ func (c *Clean) Inspect(block []byte) {
 	}
 	c.block, c.marks = block, c.marks[:8*(n+2)]
 	var high, control, backslash int
-	if n > 0 {
+	if n > 0 && hasAVX2 {
+		high, control, backslash = inspect64AVX2(&block[0], n, &c.marks[0])
+	} else if n > 0 {
 		high, control, backslash = inspect64(&block[0], n, &c.marks[0])
 	}
 	tail := block[64*n:]

