@@ -11,6 +11,8 @@ require (
 )
 
 require (
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/itchyny/timefmt-go v0.1.9 // indirect
+	github.com/leodido/go-syslog/v4 v4.5.0 // indirect
 	golang.org/x/tools v0.26.0 // indirect
 )

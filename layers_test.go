@@ -34,7 +34,7 @@ type room struct {
 // operator, events, bytes. A package that is not here fails, and so does an
 // entry without a package.
 var house = []room{
-	{"pkg/event", 0, nil},
+	{"pkg/event", 0, []string{sysCPU}},
 	{"pkg/when", 0, nil},
 	{"pkg/cli", 0, []string{cobra, pflag}},
 	{"pkg/internal/huge", 0, nil},
@@ -73,6 +73,8 @@ const (
 	gojq       = "github.com/itchyny/gojq"
 	compress   = "github.com/klauspost/compress"
 	testscript = "github.com/rogpeppe/go-internal"
+	sysCPU     = "golang.org/x/sys/cpu"
+	fsnotify   = "github.com/fsnotify/fsnotify"
 )
 
 // links says what must not be linked into a command, at any distance.

@@ -34,6 +34,13 @@ type Options struct {
 	Fields *event.Fields
 	// Zone is the time zone of times that name none; nil is UTC.
 	Zone *time.Location
+	// ModTime is when the input was last written, as far as known: the year of
+	// times that name none is the one nearest to it. The zero Time is now.
+	ModTime time.Time
+	// Head is what Format.Head has read of this input.
+	Head any
+	// Lossy: invalid UTF-8 is replaced by U+FFFD (text only).
+	Lossy bool
 }
 
 func (o Options) fields() *event.Fields {
@@ -52,8 +59,26 @@ type Format struct {
 	// New makes a Parser. It is nil for auto, which Detect resolves.
 	New func(Options) Parser
 	// Fits says whether a line looks like this format beyond doubt; nil for
-	// formats that are never detected.
+	// formats that are not detected by their lines.
 	Fits func(line []byte) bool
+	// FitsAll does the same for the first lines of an input together, without
+	// their ends; nil for formats that are not detected that way.
+	FitsAll func(lines [][]byte) bool
+
+	// PerInput: a Parser is for one input only, because it depends on
+	// Options.ModTime or Head.
+	PerInput bool
+	// Head reads what stands at the start of an input before its first event
+	// (csv: the names). data begins with the input's first line that is not blank
+	// and ends with a whole record (see Whole). It returns how many bytes the
+	// head takes; the rest are events. nil: there is none.
+	Head func(data []byte) (n int, head any, err error)
+	// Whole returns how many bytes at the start of data, which begins where a
+	// record begins, are whole records, each with its line end. nil: each line
+	// is a record.
+	Whole func(data []byte) int
+	// Next returns the length of the first of them, its line end included.
+	Next func(data []byte) int
 }
 
 // Formats are all input formats, in the order in which they are listed and

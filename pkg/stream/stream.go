@@ -2,7 +2,10 @@
 // is done with them. It has no implementations.
 package stream
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Block is a piece of an input: whole lines, as they lie there.
 type Block struct {
@@ -23,6 +26,15 @@ type Block struct {
 	// not whole lines but a piece of that line (without its '\n'), and the
 	// pieces follow each other in Seq. LongEnd marks the last one.
 	Long, LongEnd bool
+	// Last: no more blocks of this input follow (those with Err apart). It comes
+	// after the last data of each input that could be opened, in a block without
+	// Data. An input that is followed has none.
+	Last bool
+	// ModTime is when the input was last changed, as far as known.
+	ModTime time.Time
+	// Live: all that the inputs held when reading began has been given out. It
+	// is set on one block without Data, and only where inputs are followed.
+	Live bool
 	// Err is an error of this input only, such as a file that cannot be
 	// opened or that breaks off in the middle of a gzip member: the blocks
 	// of other inputs still follow. Data is then empty.
