@@ -63,10 +63,13 @@ type Item struct {
 	OwnTime bool
 	// Seq orders all events of the input.
 	Seq uint64
+
+	line int64
 }
 
-// LineInBlock is the number of the event's line in its block, from 0.
-func (it *Item) LineInBlock() int64 { return int64(it.Seq & (1<<32 - 1)) }
+// LineInBlock is the number of the event's line in its block, from 0. It is less
+// than 0 for an event that begins in an earlier block.
+func (it *Item) LineInBlock() int64 { return it.line }
 
 // stage is a Query at work for one worker.
 type stage struct {

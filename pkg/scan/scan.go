@@ -60,6 +60,9 @@ type Result struct {
 	// Item.LineInBlock counts from that line.
 	Name      string
 	FirstLine int64
+	// Live: all that followed inputs held when reading began has come before
+	// (see stream.Block); only for the Sink.
+	Live bool
 
 	lines int64
 	bad   []badLine
@@ -77,7 +80,7 @@ func (r *Result) Take(n int) {
 }
 
 type badLine struct {
-	line   int64 // in the block, from 0
+	line   int64 // in the block, from 0; before it (see input.carry) less than 0
 	events int   // in Ends before it
 	reason error
 	raw    []byte // in the block
@@ -108,6 +111,8 @@ type Options struct {
 	StopAtBad bool
 	// Workers is the number of workers; 0 means one per core.
 	Workers int
+	// Lossy is parse.Options.Lossy.
+	Lossy bool
 }
 
 // Run reads all blocks. newOperator is called once per worker, before reading
@@ -123,7 +128,7 @@ func Run(ctx context.Context, o Options, q *Query, in stream.Blocks, newOperator
 	defer cancel()
 	e := &engine{o: o, q: q, in: in, inputs: make(map[int]*input), cancel: cancel, free: make(chan *job, n+2)}
 	e.moved = sync.NewCond(&e.mu)
-	e.collector = collector{sink: sink, waiting: make(map[int64]*job), maxLine: o.MaxLine}
+	e.collector = collector{sink: sink, waiting: make(map[int64]*job), lines: make(map[int]int64), maxLine: o.MaxLine}
 	for range n + 2 {
 		e.free <- &job{}
 	}
@@ -147,7 +152,9 @@ func Run(ctx context.Context, o Options, q *Query, in stream.Blocks, newOperator
 // job is a block and its result on their way round.
 type job struct {
 	block  stream.Block
+	joined []byte // what was carried over from the block before, and the block's data
 	result Result
+	failed error // of the block's input
 	fatal  error
 }
 
@@ -159,7 +166,7 @@ type engine struct {
 	free   chan *job
 
 	mu     sync.Mutex
-	moved  *sync.Cond // an input's format was decided, or its turn passed on
+	moved  *sync.Cond // some input's turn was passed on, or its gate opened
 	inputs map[int]*input
 	err    error
 
@@ -168,12 +175,6 @@ type engine struct {
 	// than doing it.
 	collecting sync.Mutex
 	collector  collector
-}
-
-// input is what is known of one operand.
-type input struct {
-	format *parse.Format
-	turn   int64 // the number of the block that may decide, while format is nil
 }
 
 // fail ends the run with its first error.
@@ -187,40 +188,6 @@ func (e *engine) fail(err error) {
 	e.cancel()
 }
 
-// format returns the format of the block's input, nil if that cannot be told
-// yet (there are only blank lines so far). The first block with a line in it
-// decides; workers that hold later ones wait for that.
-func (e *engine) format(b *stream.Block) *parse.Format {
-	if e.o.Format != nil {
-		return e.o.Format
-	}
-	if b.Err != nil {
-		return nil // the last block of its input, perhaps the only one
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if b.First {
-		e.inputs[b.Input] = &input{turn: b.Seq}
-		e.moved.Broadcast()
-	}
-	for e.inputs[b.Input] == nil || e.inputs[b.Input].format == nil && e.inputs[b.Input].turn != b.Seq {
-		if e.err != nil {
-			return nil // nobody wants to know any more
-		}
-		e.moved.Wait()
-	}
-	in := e.inputs[b.Input]
-	if in.format == nil {
-		if b.Long || len(bytes.TrimSpace(b.Data)) == 0 {
-			in.turn = b.Seq + 1
-		} else {
-			in.format = parse.Detect(b.Data)
-		}
-		e.moved.Broadcast()
-	}
-	return in.format
-}
-
 type worker struct {
 	e       *engine
 	op      Operator
@@ -229,6 +196,11 @@ type worker struct {
 	clean   event.Clean
 	parsers map[*parse.Format]parse.Parser
 	slots   int
+
+	// own is the parser of the input that was last read in a format whose
+	// parsers serve one input only.
+	own   parse.Parser
+	owner *input
 }
 
 func (e *engine) newWorker(op Operator) *worker {
@@ -290,66 +262,116 @@ type panicError struct {
 
 func (p *panicError) Error() string { return fmt.Sprintf("%v\n\n%s", p.value, p.stack) }
 
-// block runs the chain on every line of a block.
+// block runs the chain on every record of a block.
 func (w *worker) block(j *job) {
 	b, out := &j.block, &j.result
 	out.Out, out.Ends, out.bad = out.Out[:0], out.Ends[:0], out.bad[:0]
-	out.lines, out.Seq, j.fatal = 0, b.Seq, nil
+	out.lines, out.Seq, j.failed, j.fatal = 0, b.Seq, nil, nil
 	defer w.op.EndBlock(out)
-	format := w.e.format(b)
-	if b.Long || b.Err != nil || len(b.Data) == 0 {
+	t := w.e.enter(j)
+	if !b.Long && b.Err == nil {
+		out.lines = countLines(b.Data)
+	}
+	if j.failed = t.err; t.err != nil || len(t.data) == 0 || t.in.format == nil {
 		return
 	}
-	if format == nil {
-		out.lines = int64(bytes.Count(b.Data, []byte{'\n'}))
-		return
-	}
-	p := w.parsers[format]
-	if p == nil {
-		p = format.New(parse.Options{Fields: &w.e.q.Fields, Zone: w.e.q.zone()})
-		w.parsers[format] = p
-	}
-	w.clean.Inspect(b.Data)
+	p := w.parser(t.in)
+	w.clean.Inspect(t.data)
 	p.Block(w.clean)
-	ev := &w.event
-	base := uint64(b.Seq) << 32
-	for data := b.Data; len(data) > 0; out.lines++ {
-		line := data
-		if k := bytes.IndexByte(data, '\n'); k >= 0 {
-			line, data = data[:k], data[k+1:]
-		} else {
-			data = nil
-		}
-		if blank(line) {
-			continue
-		}
-		ev.Reset(w.slots)
-		err := p.Parse(line, ev)
-		if err == nil {
-			var pass bool
-			if pass, err = w.stage.apply(ev, p); pass && err == nil {
-				w.stage.item.Seq = base | uint64(out.lines)
-				n, ends := len(out.Out), len(out.Ends)
-				if err = w.op.Event(&w.stage.item, w.stage.runner, out); err != nil {
-					out.Out, out.Ends = out.Out[:n], out.Ends[:ends]
-				}
+	r := &w.stage.item
+	r.Seq, r.line = uint64(b.Seq)<<32, t.line
+	for data, records := t.data, t.records; len(data) > 0; {
+		var record []byte
+		lines := int64(1)
+		switch {
+		case records > 0:
+			n := t.in.format.Next(data)
+			record, data = dropEnd(data[:n]), data[n:]
+			records -= n
+			lines = 1 + int64(bytes.Count(record, newline))
+		default:
+			if k := bytes.IndexByte(data, '\n'); k >= 0 {
+				record, data = data[:k], data[k+1:]
+			} else {
+				record, data = data, nil
 			}
 		}
-		if err != nil {
-			bad, ok := err.(*event.BadError)
-			if !ok {
-				j.fatal = err
-				break
-			}
-			if guessed := w.e.o.Format == nil; guessed && format.Name == "text" && bad.Hint == "" {
-				err = &event.BadError{Reason: bad.Reason, Column: bad.Column, Hint: textHint}
-			}
-			out.bad = append(out.bad, badLine{out.lines, len(out.Ends), err, line})
-			if w.e.o.StopAtBad {
-				break
+		if !blank(record) && !w.record(j, t.in, p, record) {
+			return
+		}
+		r.Seq++
+		r.line += lines
+	}
+}
+
+// record runs the chain on one record. It returns false if that ends the run.
+func (w *worker) record(j *job, in *input, p parse.Parser, record []byte) bool {
+	out, ev := &j.result, &w.event
+	ev.Reset(w.slots)
+	err := p.Parse(record, ev)
+	if err == nil {
+		var pass bool
+		if pass, err = w.stage.apply(ev, p); pass && err == nil {
+			n, ends := len(out.Out), len(out.Ends)
+			if err = w.op.Event(&w.stage.item, w.stage.runner, out); err != nil {
+				out.Out, out.Ends = out.Out[:n], out.Ends[:ends]
 			}
 		}
 	}
+	if err == nil {
+		return true
+	}
+	bad, ok := err.(*event.BadError)
+	if !ok {
+		j.fatal = err
+		return false
+	}
+	if guessed := w.e.o.Format == nil; guessed && in.format.Name == "text" && bad.Hint == "" {
+		err = &event.BadError{Reason: bad.Reason, Column: bad.Column, Hint: textHint}
+	}
+	out.bad = append(out.bad, badLine{w.stage.item.line, len(out.Ends), err, record})
+	return !w.e.o.StopAtBad
+}
+
+// parser returns the worker's parser for an input.
+func (w *worker) parser(in *input) parse.Parser {
+	f := in.format
+	o := parse.Options{Fields: &w.e.q.Fields, Zone: w.e.q.zone(), Lossy: w.e.o.Lossy}
+	if f.PerInput {
+		if w.owner != in {
+			o.ModTime, o.Head = in.modTime, in.head
+			w.own, w.owner = f.New(o), in
+		}
+		return w.own
+	}
+	p := w.parsers[f]
+	if p == nil {
+		p = f.New(o)
+		w.parsers[f] = p
+	}
+	return p
+}
+
+// countLines counts the lines of data, of which the last may lack its end.
+func countLines(data []byte) int64 {
+	n := int64(bytes.Count(data, newline))
+	if len(data) > 0 && data[len(data)-1] != '\n' {
+		n++
+	}
+	return n
+}
+
+var newline = []byte{'\n'}
+
+// dropEnd cuts off a record's line end.
+func dropEnd(record []byte) []byte {
+	if n := len(record); n > 0 && record[n-1] == '\n' {
+		record = record[:n-1]
+		if n > 1 && record[n-2] == '\r' {
+			record = record[:n-2]
+		}
+	}
+	return record
 }
 
 // textHint is for lines with which a program does not get along because they
@@ -366,8 +388,8 @@ type collector struct {
 	sink    Sink
 	maxLine int64
 	waiting map[int64]*job
-	next    int64 // number of the block that comes next
-	lines   int64 // lines of the current input so far
+	next    int64         // number of the block that comes next
+	lines   map[int]int64 // lines of each input that is not at its end, so far
 }
 
 func (c *collector) add(j *job, free chan<- *job) error {
@@ -389,11 +411,18 @@ func (c *collector) add(j *job, free chan<- *job) error {
 func (c *collector) deliver(j *job) error {
 	b, r := &j.block, &j.result
 	if b.First {
-		c.lines = 0
+		c.lines[b.Input] = 0
+	}
+	lines := c.lines[b.Input]
+	if b.Last || b.Err != nil {
+		delete(c.lines, b.Input)
 	}
 	if b.Err != nil {
 		c.sink.Failed(b.Name, b.Err)
 		return nil
+	}
+	if j.failed != nil {
+		c.sink.Failed(b.Name, j.failed)
 	}
 	if b.Long {
 		if err := c.sink.LongPart(b.Data); err != nil {
@@ -402,20 +431,22 @@ func (c *collector) deliver(j *job) error {
 		if !b.LongEnd {
 			return nil
 		}
-		c.lines++
-		return c.sink.Bad(b.Name, c.lines, event.Bad("line is longer than %d bytes", c.maxLine), nil)
+		c.lines[b.Input] = lines + 1
+		return c.sink.Bad(b.Name, lines+1, event.Bad("line is longer than %d bytes", c.maxLine), nil)
 	}
-	r.Name, r.FirstLine = b.Name, c.lines+1
+	r.Name, r.FirstLine, r.Live = b.Name, lines+1, b.Live
 	stop := c.sink.Block(r)
 	if stop != nil && stop != ErrStop {
 		return stop
 	}
 	for _, bad := range r.bad {
-		if err := c.sink.Bad(b.Name, c.lines+bad.line+1, bad.reason, bad.raw); err != nil {
+		if err := c.sink.Bad(b.Name, lines+bad.line+1, bad.reason, bad.raw); err != nil {
 			return err
 		}
 	}
-	c.lines += r.lines
+	if !b.Last {
+		c.lines[b.Input] = lines + r.lines
+	}
 	if stop != nil {
 		return stop
 	}

@@ -26,6 +26,8 @@ type blocks struct {
 	list []stream.Block
 	seq  int64
 	rng  *rand.Rand
+
+	inInput map[int]int64
 }
 
 func (s *blocks) Next(ctx context.Context, b *stream.Block) error {
@@ -44,6 +46,11 @@ func (s *blocks) Next(ctx context.Context, b *stream.Block) error {
 	b.Data = b.Buf
 	b.Seq = s.seq
 	s.seq++
+	if s.inInput == nil {
+		s.inInput = make(map[int]int64)
+	}
+	b.SeqInInput = s.inInput[b.Input]
+	s.inInput[b.Input]++
 	return nil
 }
 

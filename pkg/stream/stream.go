@@ -22,6 +22,8 @@ type Block struct {
 	First bool
 	// Seq numbers the blocks of all inputs without gaps, from 0.
 	Seq int64
+	// SeqInInput numbers the blocks of this input without gaps, from 0.
+	SeqInInput int64
 	// Long is a part of one line that is longer than the limit: Data is then
 	// not whole lines but a piece of that line (without its '\n'), and the
 	// pieces follow each other in Seq. LongEnd marks the last one.

@@ -163,5 +163,5 @@ func (c *chunk) tailRow(i int) (line int64, raw []byte, v event.Value) {
 	}
 	row := c.out[start : c.ends[i]-1] // without the '\n'
 	n := 8 + binary.LittleEndian.Uint32(row[4:])
-	return c.line + int64(binary.LittleEndian.Uint32(row)), row[8:n], event.RawValue(row[n:])
+	return c.line + int64(int32(binary.LittleEndian.Uint32(row))), row[8:n], event.RawValue(row[n:])
 }
