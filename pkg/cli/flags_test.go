@@ -47,7 +47,7 @@ func TestFlags(t *testing.T) {
 		want     string
 		operands string
 	}{
-		{"", func(o *options) any { return o.ReaderFlags }, "{auto       skip  16777216 UTC auto auto}", ""},
+		{"", func(o *options) any { return o.ReaderFlags }, "{auto       skip  16777216 UTC auto auto false false}", ""},
 		{"", func(o *options) any { return []any{o.tail, o.exact, o.limit} }, "[-1 false 1048576]", ""},
 		{"a -n 5 b -x c", func(o *options) any { return []any{o.tail, o.exact} }, "[5 true]", "a b c"},
 		{"-n5 -x=false", func(o *options) any { return []any{o.tail, o.exact} }, "[5 false]", ""},
@@ -157,7 +157,7 @@ func TestFlagDocs(t *testing.T) {
 			t.Errorf("--%s is not described", d.Name)
 		}
 	}
-	want := strings.Fields("input time key where since until output bad rejects max-line tz color progress tail exact memory-limit-of-all help version")
+	want := strings.Fields("input time key where since until output bad rejects max-line prefix lossy tz color progress tail exact memory-limit-of-all help version")
 	if !slices.Equal(names, want) {
 		t.Errorf("got  %q\nwant %q", names, want)
 	}
@@ -206,6 +206,9 @@ Flags:
                           at the first: skip, ok, fail (default skip)
       --rejects FILE      keep bad lines here, byte for byte
       --max-line SIZE     longest line; a longer one is bad (default 16M)
+      --prefix            text before the JSON of a line becomes the header
+                          prefix
+      --lossy             with -i text: replace what is no UTF-8 by U+FFFD
       --tz ZONE           zone of times that have none, such as Europe/Berlin or
                           +02:00 (default UTC)
       --color WHEN        colour the output: auto, always, never (default auto)

@@ -226,7 +226,7 @@ func TestNoTerminals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if isTerminal(f) || terminalWidth(f) != 0 {
+		if cols, _ := terminalSize(f); isTerminal(f) || cols != 0 {
 			t.Errorf("%s is taken for a terminal", path)
 		}
 		f.Close()

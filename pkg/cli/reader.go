@@ -17,6 +17,8 @@ type ReaderFlags struct {
 	TZ       string // --tz, default UTC
 	Color    string // --color: auto, always or never
 	Progress string // --progress: auto, always or never
+	Prefix   bool   // --prefix
+	Lossy    bool   // --lossy
 }
 
 // maxMaxLine is the highest --max-line: several lines must fit into memory, on
@@ -60,6 +62,10 @@ func (r *ReaderFlags) Add(f *Flags, inputs, outputs []string) {
 		Usage: "keep bad lines here, byte for byte"})
 	f.Size(&r.MaxLine, 1, maxMaxLine, FlagDoc{Name: "max-line", Value: "SIZE",
 		Usage: "longest line; a longer one is bad"})
+	f.Bool(&r.Prefix, FlagDoc{Name: "prefix",
+		Usage: "text before the JSON of a line becomes the header prefix"})
+	f.Bool(&r.Lossy, FlagDoc{Name: "lossy",
+		Usage: "with -i text: replace what is no UTF-8 by U+FFFD"})
 	f.String(&r.TZ, FlagDoc{Name: "tz", Value: "ZONE",
 		Usage: "zone of times that have none, such as Europe/Berlin or +02:00"})
 	f.String(&r.Color, FlagDoc{Name: "color", Value: "WHEN", Choices: when,

@@ -60,18 +60,40 @@ func (s *Streams) Width() int {
 	if s.Columns > 0 {
 		return s.Columns
 	}
+	cols, _ := s.size()
+	return cols
+}
+
+// Height returns the lines of that terminal; 0 if there is none.
+func (s *Streams) Height() int {
+	_, rows := s.size()
+	return rows
+}
+
+func (s *Streams) size() (cols, rows int) {
 	out := s.Out
 	if s.stdout != nil {
 		out = s.stdout.w
 	}
 	for _, w := range []io.Writer{out, s.Err} {
 		if f, ok := w.(*os.File); ok {
-			if n := terminalWidth(f); n > 0 {
-				return n
+			if cols, rows := terminalSize(f); cols > 0 {
+				return cols, rows
 			}
 		}
 	}
-	return 0
+	return 0, 0
+}
+
+// UTF8 says whether the locale is one of UTF-8.
+func (s *Streams) UTF8() bool {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if v := s.Getenv(name); v != "" {
+			v = strings.ToLower(v)
+			return strings.Contains(v, "utf-8") || strings.Contains(v, "utf8")
+		}
+	}
+	return false
 }
 
 // UseColor decides --color=mode (auto, always, never) for standard output:

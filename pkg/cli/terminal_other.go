@@ -8,4 +8,4 @@ import "os"
 // terminal: no colour, no progress line.
 func isTerminal(*os.File) bool { return false }
 
-func terminalWidth(*os.File) int { return 0 }
+func terminalSize(*os.File) (cols, rows int) { return 0, 0 }
