@@ -26,7 +26,10 @@ type Query struct {
 	Zone *time.Location
 
 	timeSlots []int
-	trivial   bool // nothing to do
+	// instant: the time of each event must be known, at least to us (NeedTime:
+	// as text).
+	instant bool
+	trivial bool // nothing to do
 }
 
 // guessed are the members in which an event's time is looked for if it has
@@ -41,11 +44,11 @@ func (q *Query) prepare() {
 			q.NeedTime = true
 		}
 	}
-	if q.Since != nil || q.Until != nil {
-		q.NeedTime = true
+	if q.NeedTime || q.Since != nil || q.Until != nil {
+		q.instant = true
 	}
-	q.trivial = q.Time == nil && q.Key == nil && q.Where == nil && !q.NeedTime
-	if q.NeedTime && q.Time == nil {
+	q.trivial = q.Time == nil && q.Key == nil && q.Where == nil && !q.instant
+	if q.instant && q.Time == nil {
 		for _, name := range guessed {
 			q.timeSlots = append(q.timeSlots, q.Fields.Add(name))
 		}
@@ -109,7 +112,7 @@ func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 			s.setTime(ev)
 		}
 	}
-	if q.NeedTime || q.Time != nil {
+	if q.instant || q.Time != nil {
 		if err := s.findTime(ev, p); err != nil {
 			return false, err
 		}
@@ -171,7 +174,8 @@ func (s *stage) findTime(ev *event.Event, p parse.Parser) error {
 			}
 		}
 	}
-	if s.has {
+	// Writing it out takes as long as parsing a line.
+	if s.has && (q.NeedTime || q.Time != nil) {
 		s.setTime(ev)
 	}
 	return nil

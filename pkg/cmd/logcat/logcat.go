@@ -3,6 +3,8 @@ package logcat
 
 import (
 	"context"
+	"io"
+	"time"
 
 	"logtools/pkg/cli"
 	"logtools/pkg/cmd/reader"
@@ -14,18 +16,18 @@ import (
 
 type options struct {
 	cli.ReaderFlags
-	mapping     string
-	tail, count int64
+	mapping       string
+	tail, count   int64
+	follow, merge bool
 }
 
 // New returns the command.
 func New() *cli.Command {
 	o := &options{tail: -1, count: -1}
-	o.Output = "event"
 	return &cli.Command{
 		Name:     "logcat",
 		Summary:  "read logs as events: filter, reshape, convert",
-		Synopsis: []string{"logcat [-n N | -c N] [-i FORMAT] [-w EXPR] [-m EXPR] [-o FORMAT] [FILE ...]"},
+		Synopsis: []string{"logcat [-f | --merge] [-n N | -c N] [-i FORMAT] [-S TIME] [-U TIME]", "       [-w EXPR] [-m EXPR] [-o FORMAT] [FILE ...]"},
 		Examples: `logcat -w '.status>=500' app.ndjson | jq .path
 logcat -i combined -S -1h -m '{path,status}' access.log access.log.1.gz
 logcat -o csv -m '{time,level,msg}' app.ndjson > app.csv`,
@@ -41,61 +43,130 @@ func (o *options) addFlags(f *cli.Flags) {
 		Usage: "only the last N events"})
 	f.Count(&o.count, cli.FlagDoc{Name: "count", Short: "c", Value: "N",
 		Usage: "only the first N events"})
+	f.Bool(&o.follow, cli.FlagDoc{Name: "follow", Short: "f",
+		Usage: "go on at the end: wait for what is appended, through rotation"})
+	f.Bool(&o.merge, cli.FlagDoc{Name: "merge",
+		Usage: "all files at once, in the order of the events' times"})
 	o.ReaderFlags.Add(f, reader.Inputs(), reader.Outputs("logcat"))
 }
 
 func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) error {
-	if o.tail >= 0 && o.count >= 0 {
+	switch {
+	case o.tail >= 0 && o.count >= 0:
 		return cli.Usagef("--tail and --count exclude each other")
+	case o.follow && o.merge:
+		return cli.Usagef("--follow and --merge exclude each other")
 	}
 	r, err := reader.New(s, &o.ReaderFlags, operands)
 	if err != nil {
 		return err
 	}
-	out := output{format: o.Output, color: (o.Output == "event" || o.Output == "value") && s.UseColor(o.Color)}
+	r.Follow, r.Merge = o.follow, o.merge
+	out := output{format: o.format(s)}
+	out.color = (out.format == "event" || out.format == "value") && s.UseColor(o.Color)
 	if o.mapping != "" {
 		if out.mapping, err = r.Compile("--map", o.mapping); err != nil {
 			return err
 		}
 	}
-	switch o.Output {
-	case "csv":
-		out.header = newHeader(render.CSV)
-	case "tsv":
-		out.header = newHeader(render.TSV)
+	if out.format == "pretty" {
+		out.pretty = &render.Pretty{Zone: time.Local, Assume: r.Query.Zone, Color: s.UseColor(o.Color)}
+		r.Query.NeedTime = true
 	}
+	w := &writing{out: s.Out}
 	out.noteEnds = o.tail >= 0 || o.count >= 0
-	write := func(p []byte) error {
-		if len(p) == 0 {
-			return nil
-		}
-		if out.header != nil {
-			if err := out.header.writeOnce(s.Out); err != nil {
-				return err
+	if dialect, ok := dialects[out.format]; ok {
+		if out.format == "table" || o.tail >= 0 || o.merge {
+			look := func() render.Look {
+				return render.Look{Width: s.Width(), Color: s.UseColor(o.Color), ASCII: !s.UTF8()}
 			}
+			w.rows = &rows{out: s.Out, dialect: dialect, asked: out.format == "table", look: look}
+			out.format, out.noteEnds, r.Apart = "line", true, true
+		} else {
+			out.header = newHeader(dialect)
+			w.header = out.header
 		}
-		_, err := s.Out.Write(p)
-		return err
 	}
-	block := func(res *scan.Result) error { return write(res.Out) }
-	var end func(reader.Report) error
 	switch {
 	case o.count == 0:
 		return nil // and wait for nothing
 	case o.count > 0:
-		block = (&head{left: o.count, write: write}).block
+		w.head = &head{left: o.count, pass: w.pass}
 	case o.tail >= 0:
-		t := &tail{n: o.tail}
-		block, end = t.block, func(reader.Report) error { return t.each(write) }
-		if out.header != nil {
-			// Counts come before formats: the first value that is written
-			// names the columns.
-			rows := &tailRows{dialect: out.header.dialect, out: s.Out}
-			out.format, out.header = "line", nil
-			end = func(bad reader.Report) error { return rows.write(t, bad) }
+		w.tail = &tail{n: o.tail}
+	}
+	_, err = r.Run(ctx, out.operator, w.block, w.end)
+	return err
+}
+
+// format is what -o says, or what is usual.
+func (o *options) format(s *cli.Streams) string {
+	switch {
+	case o.Output != "":
+		return o.Output
+	case s.OutTerminal:
+		return "pretty"
+	}
+	return "event"
+}
+
+// dialects are the formats with columns. (That of a table does not matter.)
+var dialects = map[string]render.Dialect{"csv": render.CSV, "tsv": render.TSV, "table": render.TSV}
+
+// writing is what becomes of the blocks' output: at most one of head and tail,
+// at most one of header and rows.
+type writing struct {
+	out    io.Writer
+	head   *head
+	tail   *tail
+	header *header
+	rows   *rows
+}
+
+func (w *writing) block(res *scan.Result, bad reader.Report) error {
+	if w.rows != nil {
+		w.rows.bad = bad
+	}
+	switch {
+	case w.head != nil:
+		return w.head.block(res)
+	case w.tail == nil:
+		return w.pass(chunkOf(res))
+	case !res.Live:
+		w.tail.block(res)
+		return nil
+	}
+	// What was there has been read: from now on everything passes.
+	t := w.tail
+	w.tail = nil
+	return t.each(w.pass)
+}
+
+func (w *writing) end(bad reader.Report) error {
+	var err error
+	if w.tail != nil {
+		err = w.tail.each(w.pass)
+	}
+	if w.rows != nil && err == nil {
+		err = w.rows.close()
+	}
+	return err
+}
+
+func (w *writing) pass(c chunk) error {
+	if w.rows != nil {
+		return w.rows.pass(c)
+	}
+	p := c.bytes()
+	if len(p) == 0 {
+		return nil
+	}
+	if w.header != nil {
+		if err := w.header.writeOnce(w.out); err != nil {
+			return err
 		}
 	}
-	_, err = r.Run(ctx, out.operator, block, end)
+	_, err := w.out.Write(p)
 	return err
 }
 
@@ -105,6 +176,7 @@ type output struct {
 	mapping  *expr.Program // nil: values stay
 	header   *header       // of csv and tsv, else nil
 	color    bool          // JSON for a terminal
+	pretty   *render.Pretty
 	noteEnds bool
 }
 
@@ -118,10 +190,7 @@ type writer struct {
 
 func (w *writer) Event(it *scan.Item, r *expr.Runner, out *scan.Result) error {
 	if w.mapping == nil || tombstone(it) {
-		if w.format == "event" && it.AsIs && !it.Changed {
-			start := len(out.Out)
-			out.Out = append(out.Out, it.Line...)
-			w.endLine(out, start)
+		if w.whole(it, out) {
 			return nil
 		}
 		return w.value(it, it.Value(), out)
@@ -144,6 +213,25 @@ func tombstone(it *scan.Item) bool {
 	return it.Key.Kind != event.Missing && !it.IsObject() && it.Value().IsNull()
 }
 
+// whole writes the event, with the value that it has, where that takes no look
+// at the value; false if it does.
+func (w *writer) whole(it *scan.Item, out *scan.Result) bool {
+	start := len(out.Out)
+	switch {
+	case w.format == "event" && it.AsIs && !it.Changed:
+		out.Out = append(out.Out, it.Line...)
+	case w.format == "event" && it.OnlyValue() && !it.OwnTime, w.format == "value":
+		out.Out = it.AppendValue(out.Out)
+	case w.format == "none":
+		w.end(out)
+		return true
+	default:
+		return false
+	}
+	w.endLine(out, start)
+	return true
+}
+
 // value writes the event with v as its value.
 func (w *writer) value(it *scan.Item, v event.Value, out *scan.Result) error {
 	start := len(out.Out)
@@ -154,6 +242,9 @@ func (w *writer) value(it *scan.Item, v event.Value, out *scan.Result) error {
 			o.Time = it.Time
 		}
 		out.Out = render.AppendEvent(out.Out, &o)
+	case "pretty":
+		o := render.Out{Log: it.Log, Partition: it.Partition, Offset: it.Offset, Time: it.Time, Key: it.Key, Headers: it.Headers, Src: it.Src, Value: v}
+		out.Out = w.pretty.Append(out.Out, &o)
 	case "value":
 		out.Out = v.AppendJSON(out.Out)
 	case "raw":
@@ -162,7 +253,7 @@ func (w *writer) value(it *scan.Item, v event.Value, out *scan.Result) error {
 		w.end(out)
 		return nil
 	case "line":
-		out.Out = appendTailRow(out.Out, it, v)
+		out.Out = appendRow(out.Out, it, v)
 	default: // csv, tsv
 		h, err := w.header.decide(v, out.Seq)
 		if err != nil {

@@ -11,9 +11,7 @@ import (
 	"logtools/pkg/agg"
 	"logtools/pkg/cli"
 	"logtools/pkg/cmd/reader"
-	"logtools/pkg/event"
 	"logtools/pkg/expr"
-	"logtools/pkg/render"
 	"logtools/pkg/scan"
 )
 
@@ -22,15 +20,17 @@ type options struct {
 	group, aggs, sort string
 	top               int64
 	exact             bool
+	follow, humane    bool
+	memory            int64
 }
 
 // New returns the command.
 func New() *cli.Command {
-	o := &options{top: -1, aggs: "count"}
+	o := &options{top: -1, aggs: "count", memory: 1 << 30}
 	return &cli.Command{
 		Name:     "logview",
 		Summary:  "group events, count and measure the groups, show them",
-		Synopsis: []string{"logview [-g EXPR] [-a AGGS] [--sort COL[:asc|desc]] [--top N] [--exact]", "        [-i FORMAT] [-w EXPR] [-S TIME] [-U TIME] [-o FORMAT] [FILE ...]"},
+		Synopsis: []string{"logview [-f] [-g EXPR] [-a AGGS] [--sort COL[:asc|desc]] [--top N] [--exact]", "        [-i FORMAT] [-w EXPR] [-S TIME] [-U TIME] [-o FORMAT] [FILE ...]"},
 		Examples: `logview -i combined -g .path --top 5 access.log
 logview -g .path,.status -a 'count,p99(.ms)' --sort p99_ms --top 10 app.ndjson
 logview -g '$time[:13]' -a 'count,5xx=count(.status>=500)' -o csv app.ndjson`,
@@ -50,6 +50,12 @@ func (o *options) addFlags(f *cli.Flags) {
 		Usage: "only the first N rows; by the first aggregate unless --sort is given"})
 	f.Bool(&o.exact, cli.FlagDoc{Name: "exact",
 		Usage: "no sketches: distinct and quantiles exact, whatever memory that takes"})
+	f.Size(&o.memory, 1<<20, 1<<50, cli.FlagDoc{Name: "memory", Value: "SIZE",
+		Usage: "memory for the groups; beyond it they go to temporary files"})
+	f.Bool(&o.follow, cli.FlagDoc{Name: "follow", Short: "f",
+		Usage: "go on at the end: show each change, on a terminal the whole view"})
+	f.Bool(&o.humane, cli.FlagDoc{Name: "humane", Short: "H",
+		Usage: "short numbers in tables and charts: 12.3M"})
 	o.ReaderFlags.Add(f, reader.Inputs(), reader.Outputs("logview"))
 }
 
@@ -60,6 +66,7 @@ type view struct {
 	specs   []agg.Spec
 	args    []*expr.Program // per spec; nil: none
 	exact   bool
+	memory  *agg.Memory
 }
 
 func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) error {
@@ -75,6 +82,11 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	if err != nil {
 		return err
 	}
+	v.memory = agg.NewMemory(o.memory, "")
+	defer v.memory.Close()
+	if o.follow {
+		return o.followed(ctx, s, r, v, order)
+	}
 	var workers []*worker
 	newOperator := func() scan.Operator {
 		w := v.newWorker()
@@ -86,7 +98,7 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	// takes no memory, makes it begin later.
 	ballast := make([]byte, 48<<20)
 	defer runtime.KeepAlive(ballast)
-	stopped, err := r.Run(ctx, newOperator, func(*scan.Result) error { return nil }, nil)
+	stopped, err := r.Run(ctx, newOperator, func(*scan.Result, reader.Report) error { return nil }, nil)
 	if err != nil || stopped || ctx.Err() != nil {
 		// Half a count is a wrong count.
 		return err
@@ -197,102 +209,4 @@ func (v *view) names() []string {
 		names = append(names, s.Name)
 	}
 	return names
-}
-
-// write shows the rows.
-func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) error {
-	format := o.Output
-	if format == "" {
-		format = "event"
-		if s.OutTerminal {
-			format = "table"
-		}
-	}
-	names := v.names()
-	prefixes := make([][]byte, len(names))
-	for i, name := range names {
-		prefixes[i] = append(event.AppendString(nil, []byte(name)), ':')
-	}
-	var header *render.Header
-	var table *render.Table
-	var buf []byte
-	switch format {
-	case "csv":
-		header = render.NamedHeader(render.CSV, names...)
-	case "tsv":
-		header = render.NamedHeader(render.TSV, names...)
-	case "table":
-		table = render.NewTable(render.NamedHeader(render.TSV, names...))
-	}
-	var key, value []byte
-	rows := 0
-	err := t.Rows(order, int(max(o.top, 0)), func(row agg.Row) error {
-		value = append(value[:0], '{')
-		for i := range names {
-			if i > 0 {
-				value = append(value, ',')
-			}
-			value = append(value, prefixes[i]...)
-			if i < len(row.Keys) {
-				value = row.Keys[i].AppendJSON(value)
-			} else {
-				value = row.Aggs[i-len(row.Keys)].AppendJSON(value)
-			}
-		}
-		value = append(value, '}')
-		val := event.RawValue(value)
-		var err error
-		defer func() { rows++ }()
-		switch format {
-		case "event":
-			key = appendKey(key[:0], row.Keys)
-			buf = render.AppendEvent(buf, &render.Out{Key: event.RawValue(key), Value: val})
-		case "value":
-			buf = append(buf, value...)
-		case "csv", "tsv":
-			if rows == 0 { // no rows, no output: not even a header
-				buf = append(header.AppendHeader(buf), '\n')
-			}
-			buf, err = header.AppendRow(buf, val)
-		case "table":
-			return table.Add(val)
-		}
-		if err != nil {
-			return err
-		}
-		if buf = append(buf, '\n'); len(buf) < 1<<18 {
-			return nil
-		}
-		_, err = s.Out.Write(buf)
-		buf = buf[:0]
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if table != nil && rows > 0 {
-		buf = table.AppendTo(buf, render.Look{Width: s.Width(), Color: s.UseColor(o.Color)})
-	}
-	if len(buf) == 0 {
-		return nil
-	}
-	_, err = s.Out.Write(buf)
-	return err
-}
-
-// appendKey appends a row's key: the group's value, as an array of one if it is
-// null or an array itself (null is no key), an array for several columns or
-// none.
-func appendKey(dst []byte, keys []event.Value) []byte {
-	if len(keys) == 1 && !keys[0].IsNull() && keys[0].Kind != event.Array {
-		return keys[0].AppendCanonical(dst)
-	}
-	dst = append(dst, '[')
-	for i, k := range keys {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = k.AppendCanonical(dst)
-	}
-	return append(dst, ']')
 }

@@ -28,7 +28,7 @@ const noArg = -2
 func (v *view) newWorker() *worker {
 	w := &worker{
 		view:    v,
-		table:   agg.NewTable(v.specs, len(v.groups), agg.Options{Exact: v.exact}),
+		table:   agg.NewTable(v.specs, len(v.groups), agg.Options{Exact: v.exact, Memory: v.memory}),
 		keys:    make([]event.Value, len(v.groups)),
 		args:    make([]event.Value, len(v.specs)),
 		allKeys: make([][]event.Value, len(v.groups)),

@@ -17,6 +17,7 @@ import (
 	"logtools/pkg/parse"
 	"logtools/pkg/scan"
 	"logtools/pkg/source"
+	"logtools/pkg/stream"
 	"logtools/pkg/when"
 )
 
@@ -24,6 +25,14 @@ import (
 // Compile before Run.
 type Reader struct {
 	Query scan.Query
+	// Follow: go on at the end, until the context is done.
+	Follow bool
+	// Merge: give out the events of all operands in the order of their times.
+	Merge bool
+	// Apart is scan.MergeOptions.Apart.
+	Apart bool
+	// Workers is scan.Options.Workers.
+	Workers int
 
 	flags   *cli.ReaderFlags
 	streams *cli.Streams
@@ -41,6 +50,17 @@ func New(s *cli.Streams, flags *cli.ReaderFlags, operands []string) (*Reader, er
 	}
 	if r.format.New == nil { // auto
 		r.format = nil
+	}
+	if flags.Prefix {
+		if r.format == nil {
+			r.format, _ = parse.ByName("json")
+		}
+		if r.format = parse.Prefix(r.format); r.format == nil {
+			return nil, cli.Usagef("--prefix is for JSON, not for -i %s", flags.Input)
+		}
+	}
+	if flags.Lossy && flags.Input != "text" {
+		return nil, cli.Usagef("--lossy needs -i text")
 	}
 	q := &r.Query
 	if q.Zone, err = when.ParseZone(flags.TZ); err != nil {
@@ -137,26 +157,28 @@ type Report func(name string, line int64, reason error, raw []byte) error
 // only if the run as a whole failed; what was wrong with lines and inputs has
 // been reported, and stopped says whether a bad line ended the run
 // (--bad=fail).
-func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, block func(*scan.Result) error, end func(Report) error) (stopped bool, err error) {
+func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, block func(*scan.Result, Report) error, end func(Report) error) (stopped bool, err error) {
 	bad, err := r.streams.NewBadLines(r.flags.Bad, r.flags.Rejects, r.files...)
 	if err != nil {
 		return false, err
 	}
-	in := source.Open(r.files, source.Options{Stdin: r.streams.In, MaxLine: int(r.flags.MaxLine)})
-	defer in.Close()
-	defer r.streams.StartProgress(r.flags.Progress, in.Progress)()
 	k := &sink{block: block, bad: bad, streams: r.streams}
-	err = scan.Run(ctx, scan.Options{
+	o := scan.Options{
 		Format:    r.format,
 		MaxLine:   r.flags.MaxLine,
 		StopAtBad: r.flags.Bad == "fail",
-	}, &r.Query, in, newOperator, k)
+		Lossy:     r.flags.Lossy,
+		Workers:   r.Workers,
+	}
+	err = r.read(ctx, o, newOperator, k)
 	if stopped = errors.Is(err, cli.ErrStop); stopped {
 		err = nil
 	}
-	if err == nil && end != nil {
-		if err = end(bad.Add); errors.Is(err, cli.ErrStop) {
-			stopped, err = true, nil
+	if end != nil && (err == nil || r.Follow && ctx.Err() != nil) {
+		if endErr := end(bad.Add); errors.Is(endErr, cli.ErrStop) {
+			stopped = true
+		} else if endErr != nil {
+			err = endErr
 		}
 	}
 	err = errors.Join(err, bad.Close())
@@ -166,15 +188,75 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 	return stopped, err
 }
 
+// read runs the engine.
+func (r *Reader) read(ctx context.Context, o scan.Options, newOperator func() scan.Operator, k *sink) error {
+	from := source.Options{Stdin: r.streams.In, MaxLine: int(r.flags.MaxLine)}
+	switch {
+	case r.Follow:
+		from.Warn = func(name, msg string) { r.streams.Warn("%s: %s", name, msg) }
+		in := source.Follow(r.files, from)
+		defer in.Close()
+		progress := r.flags.Progress
+		if progress == "auto" { // there is no end to be shown
+			progress = "never"
+		}
+		defer r.streams.StartProgress(progress, in.Progress)()
+		return scan.Run(ctx, o, &r.Query, in, newOperator, k)
+	case r.Merge:
+		var inputs []stream.Blocks
+		var all meters
+		files := r.files
+		if len(files) == 0 {
+			files = []string{"-"}
+		}
+		from.BlockSize = mergeBlock(len(files))
+		for _, name := range files {
+			in := source.Open([]string{name}, from)
+			defer in.Close()
+			inputs, all = append(inputs, in), append(all, in)
+		}
+		defer r.streams.StartProgress(r.flags.Progress, all.progress)()
+		return scan.Merge(ctx, scan.MergeOptions{Options: o, Apart: r.Apart}, &r.Query, inputs, newOperator, k)
+	}
+	in := source.Open(r.files, from)
+	defer in.Close()
+	defer r.streams.StartProgress(r.flags.Progress, in.Progress)()
+	return scan.Run(ctx, o, &r.Query, in, newOperator, k)
+}
+
+// mergeBlock is the size of the blocks of n files that are merged: that of all
+// of them together is bounded.
+func mergeBlock(n int) int { return max(16<<10, min(128<<10, 16<<20/n)) }
+
+// meters is the progress of several inputs.
+type meters []stream.Meter
+
+func (m meters) progress() (done, total int64) {
+	for _, in := range m {
+		d, t := in.Progress()
+		done += d
+		if t < 0 || total < 0 {
+			total = -1
+		} else {
+			total += t
+		}
+	}
+	return done, total
+}
+
 // sink passes on what the engine hands out.
 type sink struct {
-	block   func(*scan.Result) error
+	block   func(*scan.Result, Report) error
 	bad     *cli.BadLines
 	streams *cli.Streams
 	hints   []string // of bad lines, each once
 }
 
-func (k *sink) Block(r *scan.Result) error { return k.block(r) }
+func (k *sink) Block(r *scan.Result) error { return k.block(r, k.bad.Add) }
+
+func (k *sink) Unsorted(name string, line int64) {
+	k.streams.Warn("%s:%d: earlier than the line before: the file is not sorted by time", name, line)
+}
 
 func (k *sink) Bad(name string, line int64, reason error, raw []byte) error {
 	if raw == nil { // a long line, whose parts were kept as they came

@@ -1,0 +1,165 @@
+package logview
+
+import (
+	"logtools/pkg/agg"
+	"logtools/pkg/cli"
+	"logtools/pkg/event"
+	"logtools/pkg/render"
+)
+
+// encoder makes events of rows.
+type encoder struct {
+	prefixes   [][]byte // the names as JSON, each with its colon
+	names      []string
+	key, value []byte
+}
+
+func newEncoder(v *view) *encoder {
+	e := &encoder{names: v.names()}
+	for _, name := range e.names {
+		e.prefixes = append(e.prefixes, append(event.AppendString(nil, []byte(name)), ':'))
+	}
+	return e
+}
+
+// row returns a row's value, an object. It is valid until the next call.
+func (e *encoder) row(row agg.Row) event.Value {
+	dst := append(e.value[:0], '{')
+	for i := range e.prefixes {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, e.prefixes[i]...)
+		if i < len(row.Keys) {
+			dst = row.Keys[i].AppendJSON(dst)
+		} else {
+			dst = row.Aggs[i-len(row.Keys)].AppendJSON(dst)
+		}
+	}
+	e.value = append(dst, '}')
+	return event.RawValue(e.value)
+}
+
+// rowKey returns a row's key: the group's value, as an array of one if it is
+// null or an array itself (null is no key), an array for several columns or
+// none. It is valid until the next call.
+func (e *encoder) rowKey(keys []event.Value) event.Value {
+	if len(keys) == 1 && !keys[0].IsNull() && keys[0].Kind != event.Array {
+		e.key = keys[0].AppendCanonical(e.key[:0])
+		return event.RawValue(e.key)
+	}
+	dst := append(e.key[:0], '[')
+	for i, k := range keys {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = k.AppendCanonical(dst)
+	}
+	e.key = append(dst, ']')
+	return event.RawValue(e.key)
+}
+
+// format is what -o says, or what is usual.
+func (o *options) format(s *cli.Streams) string {
+	switch {
+	case o.Output != "":
+		return o.Output
+	case s.OutTerminal:
+		return "table"
+	}
+	return "event"
+}
+
+// write shows the rows.
+func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) error {
+	format, top := o.format(s), int(max(o.top, 0))
+	if format == "table" || format == "chart" {
+		buf, err := o.picture(s, v, t, order, top)
+		if err != nil || len(buf) == 0 {
+			return err
+		}
+		_, err = s.Out.Write(buf)
+		return err
+	}
+	e := newEncoder(v)
+	var header *render.Header
+	var buf []byte
+	switch format {
+	case "csv":
+		header = render.NamedHeader(render.CSV, e.names...)
+	case "tsv":
+		header = render.NamedHeader(render.TSV, e.names...)
+	}
+	first := true
+	err := t.Rows(order, top, func(row agg.Row) error {
+		value := e.row(row)
+		switch format {
+		case "event":
+			buf = render.AppendEvent(buf, &render.Out{Key: e.rowKey(row.Keys), Value: value})
+		case "value":
+			buf = append(buf, value.B...)
+		default: // csv, tsv
+			if first { // no rows, no output: not even a header
+				buf = append(header.AppendHeader(buf), '\n')
+			}
+			var err error
+			if buf, err = header.AppendRow(buf, value); err != nil {
+				return err
+			}
+		}
+		first = false
+		if buf = append(buf, '\n'); len(buf) < 1<<18 {
+			return nil
+		}
+		_, err := s.Out.Write(buf)
+		buf = buf[:0]
+		return err
+	})
+	if err != nil || len(buf) == 0 {
+		return err
+	}
+	_, err = s.Out.Write(buf)
+	return err
+}
+
+// picture draws the rows, the first top of them if top > 0, as a table or chart;
+// nothing if there are none.
+func (o *options) picture(s *cli.Streams, v *view, t *agg.Table, order agg.Order, top int) ([]byte, error) {
+	e := newEncoder(v)
+	header := render.NamedHeader(render.TSV, e.names...)
+	var to interface {
+		Add(event.Value) error
+		AppendTo(dst []byte, look render.Look) []byte
+	}
+	if o.format(s) == "chart" {
+		chart := render.NewChart(header, len(v.columns), v.additive())
+		if o.humane {
+			chart.Humane()
+		}
+		to = chart
+	} else {
+		table := render.NewTable(header)
+		if o.humane {
+			table.Humane(len(v.columns))
+		}
+		to = table
+	}
+	rows := 0
+	err := t.Rows(order, top, func(row agg.Row) error {
+		rows++
+		return to.Add(e.row(row))
+	})
+	if err != nil || rows == 0 {
+		return nil, err
+	}
+	return to.AppendTo(nil, render.Look{Width: s.Width(), Color: s.UseColor(o.Color), ASCII: !s.UTF8()}), nil
+}
+
+// additive says of which aggregates the values of two groups may be added up.
+func (v *view) additive() []bool {
+	var add []bool
+	for _, s := range v.specs {
+		add = append(add, s.Func == "count" || s.Func == "sum")
+	}
+	return add
+}
