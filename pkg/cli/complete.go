@@ -64,7 +64,7 @@ func bashCompletion(name string, docs []FlagDoc) string {
 		}
 		switch {
 		case d.Choices != nil:
-			fmt.Fprintf(&b, "        %s) %s_words -W %s; return ;;\n", names, fn, shellQuote(strings.Join(d.Choices, " ")))
+			fmt.Fprintf(&b, "        %s) %s_words -W %s; return ;;\n", names, fn, shellQuote(d.words()))
 		case d.File:
 			fmt.Fprintf(&b, "        %s) compopt -o filenames 2>/dev/null; %s_words -f; return ;;\n", names, fn)
 		case d.Value != "":
@@ -100,7 +100,7 @@ func zshCompletion(name string, docs []FlagDoc) string {
 			spec += ":" + escape(d.Value) + ":"
 			switch {
 			case d.Choices != nil:
-				spec += "(" + strings.Join(d.Choices, " ") + ")"
+				spec += "(" + d.words() + ")"
 			case d.File:
 				spec += "_files"
 			default:
@@ -132,7 +132,7 @@ func fishCompletion(name string, docs []FlagDoc) string {
 		}
 		switch {
 		case d.Choices != nil:
-			b.WriteString(" -x -a " + quote(strings.Join(d.Choices, " ")))
+			b.WriteString(" -x -a " + quote(d.words()))
 		case d.File:
 			b.WriteString(" -r -F")
 		case d.Value != "":

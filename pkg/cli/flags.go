@@ -20,7 +20,8 @@ type FlagDoc struct {
 	// Usage is one line, lower case, without a full stop. The choices and
 	// the default are added by the help.
 	Usage string
-	// Choices are all values the flag accepts; nil: any.
+	// Choices are all values the flag accepts; nil: any. One with a colon, such
+	// as regex:RE, stands for all values that begin like it up to there.
 	Choices []string
 	// File: the value is the name of a file.
 	File bool
@@ -65,6 +66,25 @@ var (
 	errVersion = errors.New("version")
 )
 
+// accepts says whether text is one of the choices.
+func (d *FlagDoc) accepts(text string) bool {
+	return slices.ContainsFunc(d.Choices, func(c string) bool {
+		prefix, _, open := strings.Cut(c, ":")
+		return c == text || open && strings.HasPrefix(text, prefix+":")
+	})
+}
+
+// words are the choices that can be completed.
+func (d *FlagDoc) words() string {
+	var all []string
+	for _, c := range d.Choices {
+		if !strings.Contains(c, ":") {
+			all = append(all, c)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
 // String declares a flag with a text value, one of d.Choices if there are any.
 // The empty text is refused: it is what an unset shell variable leaves behind,
 // and a filter that then lets everything pass helps nobody.
@@ -76,7 +96,7 @@ func (f *Flags) String(p *string, d FlagDoc) {
 			return errors.New("given twice; put both in one, with a comma between")
 		}
 		given = true
-		if d.Choices != nil && !slices.Contains(d.Choices, text) {
+		if d.Choices != nil && !d.accepts(text) {
 			return choiceError(text, d.Choices)
 		}
 		if text == "" {

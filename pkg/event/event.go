@@ -29,11 +29,13 @@ type Event struct {
 	builder   Builder
 	scratch   []byte
 	enveloped bool // some member of the envelope may be set
+	noValue   bool // the whole value has no member named value
 }
 
 // Builder writes the whole value of an event whose format is parsed lazily.
 type Builder interface {
-	// AppendValue appends the value as JSON.
+	// AppendValue appends the value, an object, as JSON. What lies behind the
+	// result, up to dst's capacity, may be overwritten.
 	AppendValue(dst []byte, ev *Event) []byte
 }
 
@@ -52,6 +54,7 @@ func (ev *Event) Reset(n int) {
 	// would cost a detour over the garbage collector.
 	ev.value.Kind = Missing
 	ev.builder = nil
+	ev.noValue = false
 	ev.scratch = ev.scratch[:0]
 	if cap(ev.Slots) < n {
 		ev.Slots = make([]Value, n)
@@ -65,14 +68,36 @@ func (ev *Event) Reset(n int) {
 // SetTime sets the time member.
 func (ev *Event) SetTime(v Value) { ev.Time, ev.enveloped = v, true }
 
+// SetHeaders sets the headers member, an object.
+func (ev *Event) SetHeaders(v Value) { ev.Headers, ev.enveloped = v, true }
+
 // SetKey sets the key member.
 func (ev *Event) SetKey(v Value) { ev.Key, ev.enveloped = v, true }
 
 // SetValue sets the whole value.
-func (ev *Event) SetValue(v Value) { ev.value, ev.builder = v, nil }
+func (ev *Event) SetValue(v Value) { ev.value, ev.builder, ev.noValue = v, nil, false }
 
 // SetLazy makes b write the whole value (an object) when somebody asks for it.
-func (ev *Event) SetLazy(b Builder) { ev.value, ev.builder = Value{}, b }
+func (ev *Event) SetLazy(b Builder) { ev.value, ev.builder, ev.noValue = Value{}, b, false }
+
+// SetLazyBare is SetLazy for an object without a member named value: whatever
+// else is in it, no reader takes it for an event, so writing it takes no look
+// at its names (see OnlyValue).
+func (ev *Event) SetLazyBare(b Builder) {
+	// The value is cleared by its Kind alone, as in Reset.
+	ev.value.Kind, ev.builder, ev.noValue = Missing, b, true
+}
+
+// OnlyValue says that the event is nothing but its value, apart from a time,
+// and that a line on which AppendValue alone has written is read back as this
+// value. False means that it is not known: ask Classify.
+func (ev *Event) OnlyValue() bool {
+	if !ev.noValue && (ev.builder != nil || ev.value.Kind == Object) {
+		return false
+	}
+	return !ev.enveloped ||
+		ev.Log.Kind|ev.Partition.Kind|ev.Offset.Kind|ev.Key.Kind|ev.Headers.Kind|ev.Src.Kind <= Null
+}
 
 // Value returns the whole value, building it where the format is lazy. It is
 // valid until Reset.

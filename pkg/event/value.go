@@ -211,17 +211,27 @@ func AppendString(dst, text []byte) []byte {
 func appendEscaped(dst, text []byte) []byte {
 	start := 0
 	for i := 0; i < len(text); {
-		c := text[i]
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRune(text[i:])
-			if r == utf8.RuneError && size == 1 {
-				dst = append(dst, text[start:i]...)
-				dst = append(dst, "\ufffd"...)
-				i++
-				start = i
+		if i+8 <= len(text) {
+			w := binary.LittleEndian.Uint64(text[i:])
+			m := specialIn(w) | w&highs
+			if m == 0 {
+				i += 8
 				continue
 			}
-			i += size
+			i += firstByte(m)
+		}
+		c := text[i]
+		if c >= utf8.RuneSelf {
+			// One seldom comes alone.
+			for i < len(text) && text[i] >= utf8.RuneSelf {
+				r, size := utf8.DecodeRune(text[i:])
+				if r == utf8.RuneError && size == 1 {
+					dst = append(dst, text[start:i]...)
+					dst = append(dst, "\ufffd"...)
+					start = i + 1
+				}
+				i += size
+			}
 			continue
 		}
 		if c >= 0x20 && c != '"' && c != '\\' {

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"time"
 	"unsafe"
 
@@ -46,7 +47,7 @@ type access struct {
 	zone     *time.Location
 	combined bool
 	clean    event.Clean
-	simple   bool // the block holds neither backslashes nor control characters
+	plain    bool // the line is one for appendPlain: no field needs escapes
 	want     []wanted
 
 	// line is the line last parsed, without a CR, nil if it was bad, and entry
@@ -80,10 +81,7 @@ func newAccess(o Options, combined bool) *access {
 	return p
 }
 
-func (p *access) Block(c event.Clean) {
-	p.clean = c
-	p.simple = c.NoControl && c.NoBackslash
-}
+func (p *access) Block(c event.Clean) { p.clean = c }
 
 func (p *access) Parse(line []byte, ev *event.Event) error {
 	p.line = nil
@@ -97,7 +95,7 @@ func (p *access) Parse(line []byte, ev *event.Event) error {
 	if err := p.read(dropCR(line)); err != nil {
 		return err
 	}
-	ev.SetLazy(p)
+	ev.SetLazyBare(p)
 	for _, w := range p.want {
 		p.member(&ev.Slots[w.slot], w.member)
 	}
@@ -105,7 +103,13 @@ func (p *access) Parse(line []byte, ev *event.Event) error {
 }
 
 func (p *access) read(line []byte) error {
-	if !p.splitFast(line, p.combined) {
+	if p.splitFast(line, p.combined) {
+		// Its fields hold no quotes, or inner says so; and, where there are
+		// marks, no backslashes, whatever there is in the rest of the block.
+		p.plain = !p.inner && p.clean.NoControl && (p.clean.NoBackslash || p.marked) &&
+			cap(line)-len(line) >= chunk && p.addr.to > 1
+	} else {
+		p.plain = false
 		if err := p.split(line, p.combined); err != nil {
 			return err
 		}
@@ -167,7 +171,7 @@ func (p *access) word(v *event.Value, s span) {
 		return
 	}
 	v.Kind, v.Form, v.B = event.String, event.Text, b
-	if isPlain(b) { // there may be quotes in it even if the block is simple
+	if p.plain || isPlain(b) {
 		v.Form = event.Plain
 	}
 }
@@ -187,7 +191,7 @@ func (p *access) quoted(v *event.Value, s span) {
 // text sets v to the string b, which is (a part of) a field between quotes.
 func (p *access) text(v *event.Value, b []byte) {
 	v.Kind, v.Form, v.B = event.String, event.Text, b
-	if p.simple && !p.inner || isPlain(b) {
+	if p.plain || isPlain(b) {
 		v.Form = event.Plain
 	}
 }
@@ -218,6 +222,100 @@ func (p *access) AppendValue(dst []byte, ev *event.Event) []byte {
 }
 
 func (p *access) appendValue(dst []byte) []byte {
+	if p.plain {
+		return p.appendPlain(dst)
+	}
+	return p.appendMembers(dst)
+}
+
+const (
+	// chunk is how many bytes put moves at a time.
+	chunk = 16
+	// namesLen is more than what a value has besides the line's bytes.
+	namesLen = 240
+)
+
+// appendPlain is appendMembers, its slow twin, for lines that splitFast has
+// split, whose fields need no escapes, with an address, and with a chunk of any
+// bytes behind them.
+//
+// It asks for room once and moves pieces of fixed size, which takes no calls:
+// what a piece has too much is overwritten by what comes next.
+func (p *access) appendPlain(dst []byte) []byte {
+	n := len(dst)
+	dst = slices.Grow(dst, len(p.line)+namesLen+chunk)
+	d := dst[n:cap(dst)]
+	b := p.line[:cap(p.line)]
+
+	i := putName(d, 0, `{"remote_addr":"`)
+	i = put(d, i, b, p.addr)
+	i = putName(d, i, `","remote_user":`)
+	i = putName(d, i, `null,`)
+	i = putName(d, i, `"time_local":"`)
+	i = put(d, i, b, p.time)
+	if p.methodEnd == unknown {
+		p.methodEnd, p.protocolStart = splitRequest(b[p.request.from:p.request.to])
+	}
+	if p.methodEnd > 0 {
+		m, start := p.request.from+p.methodEnd, p.request.from+p.protocolStart
+		i = putName(d, i, `","method":"`)
+		i = put(d, i, b, span{p.request.from, m})
+		i = putName(d, i, `","path":"`)
+		i = put(d, i, b, span{m + 1, start - 1})
+		i = putName(d, i, `","protocol":"`)
+		i = put(d, i, b, span{start, p.request.to})
+		i = putName(d, i, `","status":`)
+	} else {
+		i = putName(d, i, `","request":"`)
+		i = put(d, i, b, p.request)
+		i = putName(d, i, `","method":null,"path":null,"protocol":null,"status":`)
+	}
+	i = put(d, i, b, p.status)
+	i = putName(d, i, `,"bytes_sent":`)
+	if b[p.size.from] == '-' {
+		i = putName(d, i, "null")
+	} else {
+		i = put(d, i, b, p.size)
+	}
+	if p.referer.present() {
+		i = putName(d, i, `,"referer":`)
+		i = putQuoted(d, i, b, p.referer)
+		i = putName(d, i, `,"user_agent":`)
+		i = putQuoted(d, i, b, p.agent)
+	}
+	d[i] = '}'
+	return dst[:n+i+1]
+}
+
+// putName copies name to d[i:] and returns the index behind it. It is inlined,
+// and up to 16 bytes become two moves.
+func putName(d []byte, i int, name string) int {
+	return i + copy(d[i:i+len(name)], name)
+}
+
+// put copies b[s.from:s.to] to d[i:] and returns the index behind it. Both d and
+// b must go on for a chunk.
+func put(d []byte, i int, b []byte, s span) int {
+	end := i + s.to - s.from
+	for k := s.from; i < end; i, k = i+chunk, k+chunk {
+		*(*[chunk]byte)(d[i:]) = *(*[chunk]byte)(b[k:])
+	}
+	return end
+}
+
+// putQuoted puts a field between quotes: a string, null for a lone -.
+func putQuoted(d []byte, i int, b []byte, s span) int {
+	if s.to == s.from+1 && b[s.from] == '-' {
+		return putName(d, i, "null")
+	}
+	d[i] = '"'
+	i = put(d, i+1, b, s)
+	d[i] = '"'
+	return i + 1
+}
+
+// appendMembers writes the members one by one, whatever the line looks like.
+func (p *access) appendMembers(dst []byte) []byte {
 	sep := `{"`
 	for m, name := range memberNames {
 		var v event.Value

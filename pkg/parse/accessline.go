@@ -62,7 +62,7 @@ func (e *entry) splitFast(line []byte, combined bool) bool {
 		q = e.quote(line, 0)
 	}
 	h := q - headLen
-	if h <= 0 || q+8 > len(b) || b[q] != '"' || !isHead(b[h:q]) {
+	if h <= 0 || q >= len(line) || q+8 > len(b) || b[q] != '"' || !isHead(b[h:q]) {
 		return false
 	}
 	// The address ends where that begins.

@@ -98,16 +98,33 @@ func BenchmarkCombinedSlow(b *testing.B) {
 	}
 }
 
+// BenchmarkCombinedValue writes the values of a block: quick, and as its slow twin
+// does.
 func BenchmarkCombinedValue(b *testing.B) {
-	p := newCombined(Options{})
-	p.Block(event.Clean{UTF8: true, NoControl: true, NoBackslash: true})
-	var ev event.Event
-	line := benchLines(1, combinedLine)[0]
-	var buf []byte
-	for b.Loop() {
-		ev.Reset(0)
-		p.Parse(line, &ev)
-		buf = ev.AppendValue(buf[:0])
+	block := append(bytes.Join(benchLines(1024, combinedLine), []byte("\n")), '\n')
+	for _, quick := range []bool{true, false} {
+		b.Run(fmt.Sprintf("quick=%v", quick), func(b *testing.B) {
+			var c event.Clean
+			c.Inspect(block)
+			p := newAccess(Options{}, true)
+			p.Block(c)
+			b.SetBytes(int64(len(block)))
+			b.ReportAllocs()
+			var ev event.Event
+			var buf []byte
+			for b.Loop() {
+				for data := block; len(data) > 0; {
+					k := bytes.IndexByte(data, '\n')
+					ev.Reset(0)
+					if err := p.Parse(data[:k], &ev); err != nil {
+						b.Fatal(err)
+					}
+					p.plain = p.plain && quick
+					buf = ev.AppendValue(buf[:0])
+					data = data[k+1:]
+				}
+			}
+		})
 	}
 }
 

@@ -13,8 +13,11 @@ const detectLines = 64
 // which the last may lack its end.
 //
 // It is json if the first line that is not blank is JSON. Otherwise it is the
-// first of Formats that fits more than half of the first 64 lines that are not
-// blank, so that a few bad lines do no harm; otherwise text. A last line
+// format that fits most of the first 64 lines that are not blank, if that is
+// more than half of them, so that a few bad lines do no harm; a format that is
+// told by all lines together (Format.FitsAll) fits all or none. So csv whose
+// records begin like syslog is csv: its first line tells. Of those that fit the
+// same it is the first of Formats. If none fits it is text. A last line
 // without '\n' may be cut off, so it counts only if it is the only one.
 func Detect(block []byte) *Format {
 	var lines [][]byte
@@ -28,22 +31,32 @@ func Detect(block []byte) *Format {
 	if len(lines) > 0 && isJSON(lines[0]) {
 		return mustFind("json")
 	}
+	best, most := mustFind("text"), len(lines)/2
 	for i := range Formats {
-		f := &Formats[i]
-		if f.Fits == nil {
-			continue
-		}
-		fit := 0
-		for _, line := range lines {
-			if f.Fits(line) {
-				fit++
-			}
-		}
-		if 2*fit > len(lines) {
-			return f
+		if fit := Formats[i].fit(lines); fit > most {
+			best, most = &Formats[i], fit
 		}
 	}
-	return mustFind("text")
+	return best
+}
+
+// fit returns how many of the lines fit the format. What fits all together fits
+// with every line; but where the lines have been asked one by one as well, no
+// more than they said, or just enough.
+func (f *Format) fit(lines [][]byte) int {
+	n, enough := 0, len(lines)/2+1
+	for _, line := range lines {
+		if f.Fits != nil && f.Fits(line) {
+			n++
+		}
+	}
+	switch {
+	case f.FitsAll == nil || n >= enough || !f.FitsAll(lines):
+		return n
+	case f.Fits != nil:
+		return enough
+	}
+	return len(lines)
 }
 
 // mustFind returns a format by a name that is in the table.

@@ -56,7 +56,8 @@ type Format struct {
 	Name string
 	// Summary is what help says about it, in a few words.
 	Summary string
-	// New makes a Parser. It is nil for auto, which Detect resolves.
+	// New makes a Parser. It is nil for auto, which Detect resolves, and for
+	// regex:RE, which stands for all that ByName makes.
 	New func(Options) Parser
 	// Fits says whether a line looks like this format beyond doubt; nil for
 	// formats that are not detected by their lines.
@@ -84,18 +85,30 @@ type Format struct {
 // Formats are all input formats, in the order in which they are listed and
 // detected. It must not be changed.
 var Formats = []Format{
-	{Name: "auto", Summary: "json, combined or text, whichever the first lines are"},
+	{Name: "auto", Summary: "json, combined, syslog, logfmt, csv, tsv or text, whichever the first lines are"},
 	{Name: "json", Summary: "events and bare JSON values, one per line", New: newJSON(event.Auto), Fits: fitsJSON},
 	{Name: "event", Summary: "events only; any other JSON is bad", New: newJSON(event.EventsOnly)},
 	{Name: "value", Summary: "JSON, every line as a bare value", New: newJSON(event.ValuesOnly)},
 	{Name: "combined", Summary: "access logs of nginx and Apache; reads common lines too", New: newCombined, Fits: fitsCombined},
 	{Name: "common", Summary: "access logs without referer and user agent", New: newCommon},
+	{Name: "syslog", Summary: "messages of syslog daemons: RFC 3164, RFC 5424 and their files", New: newSyslog,
+		Fits: fitsSyslog, FitsAll: fitsSyslogAll, PerInput: true},
+	{Name: "logfmt", Summary: "key=value pairs", New: newLogfmt, Fits: fitsLogfmt},
+	{Name: "csv", Summary: "fields with commas between them; the first line names them", New: newCSV,
+		FitsAll: comma.fits, PerInput: true, Head: comma.head, Whole: comma.whole, Next: comma.next},
+	{Name: "tsv", Summary: "fields with tabs between them; the first line names them", New: newTSV,
+		FitsAll: tab.fits, PerInput: true, Head: tab.head, Whole: tab.whole, Next: tab.next},
+	{Name: "regex:RE", Summary: "the named groups of a regular expression"}, // made by ByName
 	{Name: "text", Summary: "each line as a string", New: newText},
 }
 
-// ByName returns the format of that name. The error lists the names and
-// suggests the nearest.
+// ByName returns the format of that name; regex: with an expression behind it
+// makes a new one (see newRegex), whose error is a *RegexpError. The error about
+// an unknown name lists the names and suggests the nearest.
 func ByName(name string) (*Format, error) {
+	if src, ok := strings.CutPrefix(name, "regex:"); ok {
+		return newRegex(src)
+	}
 	var names []string
 	nearest, best := "", 3 // further away than two typing errors is no help
 	for i := range Formats {
@@ -107,6 +120,9 @@ func ByName(name string) (*Format, error) {
 		if d := distance(strings.ToLower(name), f.Name); d < best && d < len(f.Name) {
 			nearest, best = f.Name, d
 		}
+	}
+	if strings.HasPrefix(strings.ToLower(name), "regex") {
+		nearest = "regex:RE" // regex, regexp:…
 	}
 	hint := ""
 	if nearest != "" {

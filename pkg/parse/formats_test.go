@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -15,6 +16,9 @@ func TestFormats(t *testing.T) {
 		if f.Summary == "" || f.Summary != strings.TrimSuffix(f.Summary, ".") {
 			t.Errorf("%s: summary %q", f.Name, f.Summary)
 		}
+		if f.Name == "regex:RE" {
+			continue // stands for many
+		}
 		if (f.New == nil) != (f.Name == "auto") {
 			t.Errorf("%s: New is nil: %v", f.Name, f.New == nil)
 		}
@@ -22,7 +26,7 @@ func TestFormats(t *testing.T) {
 			t.Errorf("ByName(%s) = %v %v", f.Name, got, err)
 		}
 	}
-	if got, want := strings.Join(names, " "), "auto json event value combined common text"; got != want {
+	if got, want := strings.Join(names, " "), "auto json event value combined common syslog logfmt csv tsv regex:RE text"; got != want {
 		t.Errorf("formats %s, want %s", got, want)
 	}
 }
@@ -30,15 +34,16 @@ func TestFormats(t *testing.T) {
 func TestByNameErrors(t *testing.T) {
 	for in, nearest := range map[string]string{
 		"jsno": "json", "JSON": "json", "combind": "combined", "txt": "text", "comon": "common",
-		"": "", "x": "", "clf": "", "syslog": "", strings.Repeat("json", 1e5): "",
+		"": "", "x": "", "nginx": "", "sylog": "syslog", "logfm": "logfmt", "cvs": "csv",
+		"regex": "regex:RE", "Regexp:.*": "regex:RE", "rege": "", strings.Repeat("json", 1e5): "",
 	} {
 		f, err := ByName(in)
 		if err == nil {
 			t.Errorf("ByName(%.20q) = %s", in, f.Name)
 			continue
 		}
-		if !strings.Contains(err.Error(), "(give auto, json, event, value, combined, common, text)") {
-			t.Errorf("ByName(%.20q): %v", in, err)
+		if !strings.Contains(err.Error(), "(give auto, json, event, value, combined, common, syslog, logfmt, csv, tsv, regex:RE, text)") {
+			t.Errorf("ByName(%.20q): %.300v", in, err)
 		}
 		_, hint, _ := strings.Cut(err.Error(), "; did you mean ")
 		if hint != strings.TrimPrefix(nearest+"?", "?") {
@@ -121,6 +126,61 @@ func FuzzText(f *testing.F) {
 	})
 }
 
+func TestLossy(t *testing.T) {
+	p := newText(Options{Lossy: true})
+	for in, want := range map[string]string{
+		"":                   "",
+		"gr\u00fcn\r":        "gr\u00fcn",
+		"gr\xfcn\xdf\xdf":    "gr\ufffdn\ufffd\ufffd",
+		"\xff\r":             "\ufffd",
+		"\xe2\x82 \u20ac":    "\ufffd\ufffd \u20ac", // cut off in the middle
+		"\xed\xa0\x80\"\\\t": "\ufffd\ufffd\ufffd\"\\\t",
+		"\ufffd\x80":         "\ufffd\ufffd",
+	} {
+		var events [2]event.Event // both in use at the same time
+		for i := range events {
+			ev := &events[i]
+			ev.Reset(0)
+			if err := p.Parse([]byte(in), ev); err != nil {
+				t.Fatalf("%q: %v", in, err)
+			}
+		}
+		for i := range events {
+			ev := &events[i]
+			if got := string(ev.Value().AppendText(nil)); got != want || string(ev.Line) != in || !json.Valid(ev.AppendValue(nil)) {
+				t.Errorf("%q: %q, want %q", in, got, want)
+			}
+		}
+	}
+}
+
+func TestLossyAllocatesNothing(t *testing.T) {
+	p := newText(Options{Lossy: true})
+	line := []byte(strings.Repeat("\xfc", 100))
+	var ev event.Event
+	if n := testing.AllocsPerRun(100, func() {
+		ev.Reset(0)
+		p.Parse(line, &ev)
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func FuzzLossy(f *testing.F) {
+	f.Add("gr\xfcn \xe2\x82")
+	p := newText(Options{Lossy: true})
+	var ev event.Event
+	f.Fuzz(func(t *testing.T, line string) {
+		ev.Reset(0)
+		if err := p.Parse([]byte(line), &ev); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if got, want := string(ev.Value().AppendText(nil)), string([]rune(strings.TrimSuffix(line, "\r"))); got != want {
+			t.Fatalf("%q: %q, want %q", line, got, want)
+		}
+	})
+}
+
 func TestJSONModes(t *testing.T) {
 	const env, bare = `{"value":{"a":1},"key":"k"}`, `{"a":1}`
 	for _, c := range []struct {
@@ -170,6 +230,21 @@ func TestDetect(t *testing.T) {
 		{"good after the first lines", many(64, "bad") + many(200, sample), "text"},
 		{"no calendar date", strings.Replace(sample, "10/Oct", "40/Oct", 1) + "\n", "text"},
 		{"text", "hello\nworld\n", "text"},
+		{"syslog", "Jan  2 03:04:05 host app[1]: one\n<34>1 2003-10-11T22:14:15.003Z host app - ID47 - two\n", "syslog"},
+		{"logfmt", many(2, "level=info msg=\"a b\" n=1"), "logfmt"},
+		{"one pair is not enough", many(9, "a=1"), "text"},
+		{"csv", "name,size\na,1\nb,2\n", "csv"},
+		{"csv, names alone", "name,size\n", "text"},
+		{"csv, last record cut", "name,size\na,1\nb", "csv"},
+		{"csv, a record over two lines", "name,text\na,\"x\ny\"\nb,z\n", "csv"},
+		{"tsv", "name\tsize\na\t1\nb\t2\n", "tsv"},
+		{"csv of access log lines", "line,source\n\"" + strings.ReplaceAll(sample, "\"", "\"\"") + "\",web\n", "csv"},
+		{"two kinds: most lines decide", many(30, sample) + many(34, "level=info msg=x"), "logfmt"},
+		{"two kinds: most lines decide", many(34, sample) + many(30, "level=info msg=x"), "combined"},
+		{"csv of messages", "message,level\n" + many(5, "Jan  2 03:04:05 host app[1]: one,info"), "csv"},
+		{"csv of messages without tags", "message,level\nJan  2 03:04:05 host app[1]: one,info\n" + many(5, "Jan  2 03:04:05 host one,info"), "csv"},
+		{"syslog over several lines", "Jan  2 03:04:05 host app[1]: one\n\ttwo\n\tthree\n", "syslog"},
+		{"docker compose", many(3, `web-1  | {"a":1}`), "text"},
 	} {
 		if got := Detect([]byte(c.in)).Name; got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)

@@ -9,21 +9,28 @@ import (
 	"logtools/pkg/when"
 )
 
-// textParser takes every line as a string.
+// textParser takes every line as a string. A line with invalid UTF-8 is bad; or,
+// if lossy, each byte of it that is part of no character is U+FFFD, so that of
+// text in a one-byte encoding every character is still one.
 type textParser struct {
 	clean event.Clean
+	lossy bool
 }
 
-func newText(Options) Parser { return new(textParser) }
+func newText(o Options) Parser { return &textParser{lossy: o.Lossy} }
 
 func (p *textParser) Block(c event.Clean) { p.clean = c }
 
 func (p *textParser) Parse(line []byte, ev *event.Event) error {
 	ev.Line, ev.Bare = line, true
-	if !p.clean.UTF8 {
+	switch {
+	case p.clean.UTF8:
+	case !p.lossy:
 		if err := checkUTF8(line); err != nil {
 			return err
 		}
+	case !utf8.Valid(line):
+		line = repairUTF8(line, ev)
 	}
 	ev.SetValue(stringValue(dropCR(line), p.clean.NoControl && p.clean.NoBackslash))
 	return nil
@@ -52,6 +59,32 @@ func checkUTF8(line []byte) error {
 		i += size
 	}
 }
+
+// repairUTF8 returns the line with U+FFFD for each invalid byte, in the event's
+// memory.
+func repairUTF8(line []byte, ev *event.Event) []byte {
+	invalid := 0
+	for b := line; len(b) > 0; {
+		r, size := utf8.DecodeRune(b)
+		if r == utf8.RuneError && size == 1 {
+			invalid++
+		}
+		b = b[size:]
+	}
+	out := ev.Scratch(len(line) + invalid*(len(replacement)-1))[:0]
+	for len(line) > 0 {
+		r, size := utf8.DecodeRune(line)
+		if r == utf8.RuneError && size == 1 {
+			out = append(out, replacement...)
+		} else {
+			out = append(out, line[:size]...)
+		}
+		line = line[size:]
+	}
+	return out
+}
+
+const replacement = "\ufffd"
 
 // stringValue returns the string with the text b; simple says that b is known
 // to hold neither backslashes nor control characters.

@@ -115,10 +115,10 @@ func TestOutputs(t *testing.T) {
 		}
 		return s
 	}
-	if got, want := names("logcat"), "event value raw csv tsv none "; got != want {
+	if got, want := names("logcat"), "event value raw csv tsv table pretty none "; got != want {
 		t.Errorf("logcat has %s, want %s", got, want)
 	}
-	if got, want := names("logview"), "event value csv tsv table "; got != want {
+	if got, want := names("logview"), "event value csv tsv table chart "; got != want {
 		t.Errorf("logview has %s, want %s", got, want)
 	}
 }

@@ -6,7 +6,8 @@
 // tsv and table) is a Header, which is made once and never changes.
 //
 // No appender writes the line end of its line: the caller adds '\n', as it does
-// after a line that is passed on as it was read. (Table writes whole lines.)
+// after a line that is passed on as it was read. (Table and Chart write whole
+// lines: they look at many rows before they write one.)
 package render
 
 import "logtools/pkg/event"
@@ -33,7 +34,9 @@ var Outputs = []Output{
 	{"raw", "the value of each event, strings without quotes and escapes", logcat},
 	{"csv", "comma-separated; the first line names the members of the first value", all},
 	{"tsv", "tab-separated; the first line names the members of the first value", all},
-	{"table", "columns aligned for reading", logview},
+	{"table", "columns aligned for reading", all},
+	{"pretty", "one line per event for people, coloured: time, level, message, then the other members", logcat},
+	{"chart", "bars with numbers; columns over time if the first group column is a time", logview},
 	{"none", "nothing", logcat},
 }
 

@@ -194,3 +194,122 @@ func BenchmarkTable(b *testing.B) {
 		t.AppendTo(nil, Look{Width: 80})
 	}
 }
+
+func TestTableOfAStream(t *testing.T) {
+	tab := NewTable(NamedHeader(CSV, "a", "n", "b"))
+	look := Look{Width: 32}
+	var out []byte
+	rows := 0
+	add := func(row string) {
+		t.Helper()
+		if err := tab.Add(raw(row)); err != nil {
+			t.Fatal(err)
+		}
+		if rows++; rows < fullRows && tab.Full() {
+			t.Fatalf("full after %d rows", rows)
+		}
+		if tab.Full() {
+			out = tab.AppendTo(out, look)
+		}
+	}
+	for range fullRows - 1 {
+		add(`{"a":"GET","n":5,"b":"x"}`)
+	}
+	if len(out) > 0 {
+		t.Fatalf("written before %d rows: %q", fullRows, out)
+	}
+	add(`{"a":"PUT","n":12,"b":"y"}`)
+	out = out[:len(out)-len("GET   5  x\nPUT  12  y\n")]
+	// From here on the widths stay; what does not fit shifts the next fields, as
+	// far as no blanks make up for it.
+	add(`{"a":"PUT","n":5,"b":"z"}`)
+	add(`{"a":"DELETE","n":5,"b":"z"}`)
+	add(`{"a":"DELETE","n":12345,"b":"z"}`)
+	add(`{"a":"a path that is long","n":7,"b":"so is what follows here"}`)
+	add(`{"a":null,"n":123456789012345,"b":"so is what follows here"}`)
+	add(`{"a":1234567890,"n":"text","b":true}`)
+	add(`{}`)
+	lines := strings.Split(string(out), "\n")
+	got := strings.Join(append([]string{"", lines[0]}, lines[fullRows-1:]...), "\n")
+	want := `
+a     n  b
+PUT   5  z
+DELETE  5  z
+DELETE  12345  z
+a path …  7  so is what follows…
+null  123456789012345  so is wh…
+1234567890  text  true
+
+`
+	if got != want {
+		t.Errorf("got:%s\nwant:%s", got, want)
+	}
+	if out := tab.AppendTo(nil, look); len(out) > 0 {
+		t.Errorf("rows are written again: %q", out)
+	}
+}
+
+// A table written in pieces is that written in one piece if its first rows are
+// its widest.
+func TestTableInPieces(t *testing.T) {
+	rows := []string{`{"a":"the widest","n":12345}`, `{"a":"b","n":1}`, `{"a":"日本","n":null}`, `{"n":3}`}
+	for _, look := range []Look{{}, {Width: 13}, {Width: 80, Color: true}} {
+		tab := NewTable(header(t, CSV, rows[0]))
+		var got []byte
+		for _, r := range rows {
+			if err := tab.Add(raw(r)); err != nil {
+				t.Fatal(err)
+			}
+			got = tab.AppendTo(got, look)
+		}
+		if want := table(t, look, rows...); string(got) != want {
+			t.Errorf("%+v:\n%s\nwant:\n%s", look, got, want)
+		}
+	}
+}
+
+func TestTableIsFullByBytes(t *testing.T) {
+	tab := NewTable(NamedHeader(CSV, "a"))
+	long := raw(`{"a":"` + strings.Repeat("x", fullBytes/4) + `"}`)
+	for i := range 4 {
+		if tab.Full() {
+			t.Fatalf("full after %d rows", i)
+		}
+		if err := tab.Add(long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !tab.Full() {
+		t.Error("not full after 1 MiB")
+	}
+}
+
+func TestTableHumane(t *testing.T) {
+	tab := NewTable(NamedHeader(CSV, "id", "sum", "avg"))
+	tab.Humane(1)
+	for _, r := range []string{`{"id":12345678,"sum":12345678,"avg":0.123456}`, `{"id":2,"sum":9999,"avg":"12345678"}`} {
+		if err := tab.Add(raw(r)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := `
+      id    sum  avg
+12345678  12.3M  0.123
+       2   9999  12345678
+`
+	if got := "\n" + string(tab.AppendTo(nil, Look{})); got != want {
+		t.Errorf("got:%s\nwant:%s", got, want)
+	}
+}
+
+func TestTableCutsNoNumbers(t *testing.T) {
+	want := `
+a              n
+abcdefghijkl~  x
+1234567890123  1
+`
+	rows := []string{`{"a":"abcdefghijklmnopqrstuvw","n":"x"}`, `{"a":1234567890123,"n":1}`}
+	if got := "\n" + table(t, Look{Width: 5, ASCII: true}, rows...); got != want {
+		t.Errorf("got:%s\nwant:%s", got, want)
+	}
+}

@@ -48,7 +48,7 @@ func (q *Query) prepare() {
 		q.instant = true
 	}
 	q.trivial = q.Time == nil && q.Key == nil && q.Where == nil && !q.instant
-	if q.instant && q.Time == nil {
+	if q.instant && (q.Time == nil || q.Time.UsesTime()) {
 		for _, name := range guessed {
 			q.timeSlots = append(q.timeSlots, q.Fields.Add(name))
 		}
@@ -143,42 +143,46 @@ func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 }
 
 // findTime makes ev.Time the event's time in UTC: that of -t, its own, the
-// format's, or a guessed member's.
+// format's, or a guessed member's. The program of -t sees what would be the time
+// without it: -t '$time' makes that the event's own.
 func (s *stage) findTime(ev *event.Event, p parse.Parser) error {
 	q := s.q
-	switch {
-	case q.Time != nil:
-		v, err := q.Time.One(s.runner, ev)
-		if err != nil {
-			return &event.BadError{Reason: "time: " + err.Error()}
+	if !s.has && (q.Time == nil || q.Time.UsesTime()) {
+		if s.lookForTime(ev, p); s.has && (q.NeedTime || q.Time != nil) {
+			s.setTime(ev) // only if asked for: it takes as long as parsing a line
 		}
-		s.item.Changed = true
-		if v.IsNull() {
-			s.has, s.item.OwnTime = false, false
-			ev.SetTime(event.Value{})
-			return nil
-		}
-		if s.at, s.has = s.timeOf(v); !s.has {
-			return event.Bad("time: %s is not a time", clip(v.AppendJSON(nil)))
-		}
-		s.item.OwnTime = true
-	case s.has:
+	}
+	if q.Time == nil {
 		return nil
-	default:
-		if s.at, s.has = p.Time(); s.has {
-			break
-		}
-		for _, slot := range q.timeSlots {
-			if s.at, s.has = s.timeOf(ev.Slots[slot]); s.has {
-				break
-			}
-		}
 	}
-	// Writing it out takes as long as parsing a line.
-	if s.has && (q.NeedTime || q.Time != nil) {
-		s.setTime(ev)
+	v, err := q.Time.One(s.runner, ev)
+	if err != nil {
+		return &event.BadError{Reason: "time: " + err.Error()}
 	}
+	s.item.Changed = true
+	if v.IsNull() {
+		s.has, s.item.OwnTime = false, false
+		ev.SetTime(event.Value{})
+		return nil
+	}
+	if s.at, s.has = s.timeOf(v); !s.has {
+		return event.Bad("time: %s is not a time", clip(v.AppendJSON(nil)))
+	}
+	s.item.OwnTime = true
+	s.setTime(ev)
 	return nil
+}
+
+// lookForTime looks for the time of an event that has none of its own.
+func (s *stage) lookForTime(ev *event.Event, p parse.Parser) {
+	if s.at, s.has = p.Time(); s.has {
+		return
+	}
+	for _, slot := range s.q.timeSlots {
+		if s.at, s.has = s.timeOf(ev.Slots[slot]); s.has {
+			return
+		}
+	}
 }
 
 // setTime makes s.at the event's time, in UTC.

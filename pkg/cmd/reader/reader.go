@@ -100,6 +100,10 @@ func New(s *cli.Streams, flags *cli.ReaderFlags, operands []string) (*Reader, er
 }
 
 func usage(flag string, err error) error {
+	var re *parse.RegexpError
+	if errors.As(err, &re) {
+		return &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("%s: %s", flag, re.Msg), Detail: re.Caret(), Hint: re.Hint()}
+	}
 	e := cli.Usagef("%s: %w", flag, err)
 	var h interface{ Hint() string }
 	if errors.As(err, &h) {

@@ -1,0 +1,203 @@
+package parse
+
+import (
+	"bytes"
+
+	"logtools/pkg/event"
+	"logtools/pkg/when"
+)
+
+// prefixTries is at how many brackets of a line JSON is looked for.
+const prefixTries = 16
+
+// Prefix makes a format for lines of f, which must be json, event, value or
+// auto (which is json then), with text before the JSON, as docker compose logs
+// and kubectl logs --prefix write it; nil for any other format.
+//
+// The JSON begins where a whole value begins that the line ends with: at the
+// first '{' or '[' of which that is true; the first 16 are tried. The text
+// before it, without the spaces around it and without a '|' at its end, becomes
+// the header prefix of the event; a header of that name that it has already
+// becomes an array with the new one behind. A line that is JSON as a whole, or
+// has only spaces and a '|' before it, is what it is in f. One without JSON is
+// bad.
+func Prefix(f *Format) *Format {
+	switch f.Name {
+	case "json", "event", "value":
+	case "auto":
+		f = mustFind("json")
+	default:
+		return nil
+	}
+	with := *f
+	with.New = func(o Options) Parser { return &prefixParser{json: f.New(o), slots: o.fields().Len()} }
+	with.Fits = nil
+	return &with
+}
+
+type prefixParser struct {
+	json  Parser
+	slots int
+	clean event.Clean
+	// try is which bracket the JSON of the last line began at, from 1; 0 is the
+	// start of the line. Most lines have as many in their prefix.
+	try int
+}
+
+func (p *prefixParser) Block(c event.Clean) {
+	p.clean = c
+	p.json.Block(c)
+}
+
+// Parse tries the place of the last line first. That finds the same place as
+// trying them in order, because no two can both be right: if JSON begins at one
+// and ends with the line, then what begins at a bracket inside of it either ends
+// before the line does, or, inside a string of it, takes for strings what are
+// none and the other way round up to the line's end.
+func (p *prefixParser) Parse(line []byte, ev *event.Event) error {
+	end := len(line)
+	for end > 0 && isSpace(line[end-1]) {
+		end--
+	}
+	if p.at(p.try, line, end, ev) {
+		return nil
+	}
+	for try, i := 0, 0; try <= prefixTries && i >= 0; try++ {
+		if try != p.try && p.at(try, line, end, ev) {
+			p.try = try
+			return nil
+		}
+		i = nthBracket(line[:end], try+1)
+	}
+	if !p.clean.UTF8 {
+		if err := checkUTF8(line); err != nil {
+			return err
+		}
+	}
+	ev.Line = line
+	if i := skipSpace(line); i < end && line[i] == '{' {
+		return p.json.Parse(line, ev) // no prefix: what is wrong with the JSON says more
+	}
+	return errNoJSON
+}
+
+// errNoJSON is one value for all lines: there may be many.
+var errNoJSON error = &event.BadError{Reason: "no JSON behind the prefix"}
+
+// at parses the line, of which end is where the last character that is no space
+// ends, as a prefix and the JSON that begins at its bracket with the number try.
+// If that is none, ev is as it was.
+func (p *prefixParser) at(try int, line []byte, end int, ev *event.Event) bool {
+	i := nthBracket(line[:end], try)
+	if i < 0 || i >= end || !mayEnclose(line[i], line[end-1]) {
+		return false // most places are told apart here, where it costs nothing
+	}
+	prefix := trimPrefix(line[:i])
+	if len(prefix) > 0 && !p.clean.UTF8 && checkUTF8(prefix) != nil {
+		return false
+	}
+	if p.json.Parse(line[i:], ev) != nil {
+		ev.Reset(p.slots)
+		return false
+	}
+	ev.Line = line
+	if try > 0 {
+		ev.AsIs = false // not the line is JSON, but a part of it
+	}
+	if len(prefix) > 0 {
+		ev.Bare = false
+		ev.SetHeaders(withPrefix(ev, prefix))
+	}
+	return true
+}
+
+// nthBracket returns where the n-th '{' or '[' is, -1 if there are fewer. The
+// 0th place is the first character that is no space.
+func nthBracket(b []byte, n int) int {
+	if n == 0 {
+		return skipSpace(b)
+	}
+	for i, c := range b {
+		if c == '{' || c == '[' {
+			if n--; n == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// mayEnclose says whether JSON can begin with the byte first and end with last.
+func mayEnclose(first, last byte) bool {
+	switch first {
+	case '{':
+		return last == '}'
+	case '[':
+		return last == ']'
+	case '"':
+		return last == '"'
+	}
+	// A number or a word.
+	return (first == '-' || first-'0' <= 9 || first == 'n' || first == 't' || first == 'f') &&
+		(last-'0' <= 9 || last == 'e' || last == 'l')
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
+
+// skipSpace returns where the first character is that is no space.
+func skipSpace(b []byte) int {
+	i := 0
+	for i < len(b) && isSpace(b[i]) {
+		i++
+	}
+	return i
+}
+
+// trimPrefix cuts off the spaces around a prefix and the bar at its end.
+func trimPrefix(b []byte) []byte {
+	b = bytes.Trim(b, " \t")
+	if n := len(b) - 1; n >= 0 && b[n] == '|' {
+		b = bytes.TrimRight(b[:n], " \t")
+	}
+	return b
+}
+
+const prefixHeader = "prefix"
+
+// withPrefix returns the headers of ev with the header prefix.
+func withPrefix(ev *event.Event, prefix []byte) event.Value {
+	// What is added is no longer than this, a byte being six at most when it is
+	// escaped.
+	dst := ev.Scratch(len(ev.Headers.B) + 6*len(prefix) + len(`{"prefix":["",""],}`))[:0]
+	sep := byte('{')
+	var had event.Value
+	if ev.Headers.Kind == event.Object {
+		for it := ev.Headers.Members(); it.Next(); {
+			if it.NameIs(prefixHeader) {
+				had = it.Value
+				continue
+			}
+			dst = it.Name.AppendJSON(append(dst, sep))
+			dst = it.Value.AppendJSON(append(dst, ':'))
+			sep = ','
+		}
+	}
+	dst = append(append(dst, sep), `"prefix":`...)
+	switch had.Kind {
+	case event.Missing:
+		dst = event.AppendString(dst, prefix)
+	case event.String:
+		dst = had.AppendJSON(append(dst, '['))
+		dst = append(event.AppendString(append(dst, ','), prefix), ']')
+	default: // an array of strings
+		dst = append(dst, '[')
+		for it := had.Elements(); it.Next(); {
+			dst = append(it.Value.AppendJSON(dst), ',')
+		}
+		dst = append(event.AppendString(dst, prefix), ']')
+	}
+	return event.RawValue(append(dst, '}'))
+}
+
+// Time is false, as for JSON without a prefix.
+func (p *prefixParser) Time() (when.Time, bool) { return p.json.Time() }
