@@ -29,8 +29,9 @@ type csvParser struct {
 	// record is the record that fields belongs to, without a CR; nil if it is none.
 	record []byte
 	fields []csvField
-	plain  bool // nothing in record needs an escape
-	buf    []byte
+	plain  bool   // nothing in record needs an escape
+	buf    []byte // a decoded field
+	last   []byte // a copy of the last record of a block
 }
 
 // errNoNames is for the records behind a first line that cannot be read.
@@ -211,72 +212,46 @@ func (p *csvParser) AppendValue(dst []byte, ev *event.Event) []byte {
 		}
 		p.record, p.plain = record, false
 	}
-	// Room for the names, the fields, and for quotes or null, and behind them for a
-	// whole word. Escapes are longer, but then room is made again.
-	room := p.head.size + len(record) + 4*len(p.fields) + 16
-	dst = slices.Grow(dst, room)
+	// Pieces of fixed size are moved (see put), so there must be some bytes behind
+	// what is read and what is written.
 	b := record[:cap(record)]
-	out, n := dst[:cap(dst)], len(dst)
+	if len(b)-len(record) < chunk {
+		p.last = append(append(p.last[:0], record...), make([]byte, chunk)...)
+		b = p.last
+	}
+	h := p.head
+	// For each field there are quotes or null besides. Escapes are longer, but then
+	// room is made again.
+	room := h.size + len(record) + 4*len(p.fields) + chunk
+	dst = slices.Grow(dst, room)
+	d, n := dst[:cap(dst)], len(dst)
 	for i := range p.fields {
 		f := &p.fields[i]
-		prefix := p.head.prefix[i]
-		copyWords(out[n:], prefix)
-		n += len(prefix)
-		from, size := f.from, f.to-f.from
+		n = put(d, n, h.text, h.prefix[i])
+		size := f.to - f.from
 		if size == 0 && f.quotes == noQuotes || p.sep == tab && p.isNull(f) {
-			n += copy(out[n:], "null")
+			n = putName(d, n, "null")
 			continue
 		}
-		first := wordAt(b, from)
-		number := false
-		if c := byte(first); c-'0' <= 9 || c == '-' {
-			number = size <= 8 && isShortNumber(first, size) || isNumber(record[from:f.to])
-		}
-		if !number {
-			out[n] = '"'
-			n++
-		}
-		marks := uint64(0)
-		switch {
-		case size <= 8 && (number || p.plain):
-			binary.LittleEndian.PutUint64(out[n:], first)
-		case p.plain:
-			copy(out[n:], record[from:f.to])
-		default:
-			k := 0
-			for ; size-k >= 8; k += 8 {
-				w := binary.LittleEndian.Uint64(b[from+k:])
-				binary.LittleEndian.PutUint64(out[n+k:], w)
-				marks |= special(w)
-			}
-			if k < size {
-				w := wordAt(b, from+k)
-				binary.LittleEndian.PutUint64(out[n+k:], w)
-				marks |= special(w) & (1<<(8*(size-k)) - 1) // what lies behind the field does not count
+		text := span{f.from, f.to}
+		if c := b[f.from]; c-'0' <= 9 || c == '-' {
+			if size <= 8 && isShortNumber(binary.LittleEndian.Uint64(b[f.from:]), size) || isNumber(b[f.from:f.to]) {
+				n = put(d, n, b, text)
+				continue
 			}
 		}
-		switch {
-		case number:
-			n += size
-		case marks == 0:
-			n += size
-			out[n] = '"'
-			n++
-		default:
-			dst = slices.Grow(p.appendEscaped(out[:n-1], f), room)
-			out, n = dst[:cap(dst)], len(dst)
+		if !p.plain && !isPlain(b[f.from:f.to]) {
+			dst = slices.Grow(p.appendEscaped(d[:n], f), room)
+			d, n = dst[:cap(dst)], len(dst)
+			continue
 		}
+		d[n] = '"'
+		n = put(d, n+1, b, text)
+		d[n] = '"'
+		n++
 	}
-	out[n] = '}'
-	return out[:n+1]
-}
-
-// copyWords copies src to the start of dst by whole words. Both must have eight
-// bytes more than src is long.
-func copyWords(dst, src []byte) {
-	for k := 0; k < len(src); k += 8 {
-		binary.LittleEndian.PutUint64(dst[k:], binary.LittleEndian.Uint64(src[k:k+8]))
-	}
+	d[n] = '}'
+	return d[:n+1]
 }
 
 // appendEscaped appends a field as a JSON string.

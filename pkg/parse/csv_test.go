@@ -283,6 +283,23 @@ func TestCSVOlderEvents(t *testing.T) {
 	}
 }
 
+// Escapes take more room than was made, wherever they leave the next field.
+func TestCSVEscapesGrow(t *testing.T) {
+	x := newCSVFixture(t, comma, "a,b,c\n")
+	for n := range 400 {
+		in := strings.Repeat("\x01", n+1) + ",plain text of some length," + strings.Repeat("z", n)
+		want := `{"a":"` + strings.Repeat(`\u0001`, n+1) + `","b":"plain text of some length","c":`
+		if n == 0 {
+			want += "null}"
+		} else {
+			want += `"` + strings.Repeat("z", n) + `"}`
+		}
+		if got, err := x.parse(t, in, event.Clean{}); err != nil || got != want {
+			t.Fatalf("%d: %s %v", n, got, err)
+		}
+	}
+}
+
 // What is known of a later block says nothing of an older event.
 func TestTSVOlderEvent(t *testing.T) {
 	x := newCSVFixture(t, tab, "a\tb\n")

@@ -15,10 +15,10 @@ const maxNames = 100000
 // share it.
 type csvHead struct {
 	names []string
-	// prefix[i] is what stands before the value of field i in the JSON of an
-	// event: `{"a":` or `,"b":`. There are eight more bytes behind it, so that it
-	// can be copied word by word.
-	prefix [][]byte
+	// text[prefix[i]] is what stands before the value of field i in the JSON of an
+	// event: `{"a":` or `,"b":`. A chunk of other bytes follows the last one.
+	text   []byte
+	prefix []span
 	size   int // of all of them
 	// hasValue: one of the names is value.
 	hasValue bool
@@ -64,17 +64,17 @@ func newCSVHead(names []string) *csvHead {
 	h := &csvHead{names: names}
 	before := byte('{')
 	for _, name := range names {
-		p := event.AppendString([]byte{before}, []byte(name))
-		p = append(p, ':')
-		size := len(p)
-		p = append(p, make([]byte, 8)...)
-		h.prefix = append(h.prefix, p[:size])
-		h.size += size
+		from := len(h.text)
+		h.text = event.AppendString(append(h.text, before), []byte(name))
+		h.text = append(h.text, ':')
+		h.prefix = append(h.prefix, span{from, len(h.text)})
 		if name == "value" {
 			h.hasValue = true
 		}
 		before = ','
 	}
+	h.size = len(h.text)
+	h.text = append(h.text, make([]byte, chunk)...)
 	return h
 }
 

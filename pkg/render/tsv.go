@@ -3,10 +3,15 @@ package render
 import "slices"
 
 // escapeTSV makes the text dst[start:] a field of TSV: tab, line feed, carriage
-// return and backslash become \t, \n, \r and \\, as jq's @tsv writes them. TSV
-// cannot tell an empty string from null.
+// return and backslash become \t, \n, \r and \\, as jq's @tsv writes them; a
+// quote at the start becomes \", so that nobody takes it for one around the
+// field. TSV cannot tell an empty string from null.
 func escapeTSV(dst []byte, start int) []byte {
 	special := 0
+	if start < len(dst) && dst[start] == '"' {
+		dst = slices.Insert(dst, start, '\\')
+		start += 2
+	}
 	for _, c := range dst[start:] {
 		if tsvEscape[c] != 0 {
 			special++

@@ -282,21 +282,24 @@ func (w *worker) block(j *job) {
 	r.Seq, r.line = uint64(b.Seq)<<32, t.line
 	for data, records := t.data, t.records; len(data) > 0; {
 		var record []byte
-		lines := int64(1)
+		lines, empty := int64(1), false
 		switch {
 		case records > 0:
 			n := t.in.format.Next(data)
 			record, data = dropEnd(data[:n]), data[n:]
 			records -= n
 			lines = 1 + int64(bytes.Count(record, newline))
+			// Tabs alone are a record of tsv.
+			empty = len(record) == 0 || len(record) == 1 && record[0] == '\r'
 		default:
 			if k := bytes.IndexByte(data, '\n'); k >= 0 {
 				record, data = data[:k], data[k+1:]
 			} else {
 				record, data = data, nil
 			}
+			empty = blank(record)
 		}
-		if !blank(record) && !w.record(j, t.in, p, record) {
+		if !empty && !w.record(j, t.in, p, record) {
 			return
 		}
 		r.Seq++
@@ -366,10 +369,7 @@ var newline = []byte{'\n'}
 // dropEnd cuts off a record's line end.
 func dropEnd(record []byte) []byte {
 	if n := len(record); n > 0 && record[n-1] == '\n' {
-		record = record[:n-1]
-		if n > 1 && record[n-2] == '\r' {
-			record = record[:n-2]
-		}
+		return record[:n-1]
 	}
 	return record
 }
