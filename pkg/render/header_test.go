@@ -38,7 +38,7 @@ func TestRows(t *testing.T) {
 		{"controls", `{"a":1}`, `{"a":"l1\nl2\r\tz\\"}`, "\"l1\nl2\r\tz\\\"", `l1\nl2\r\tz\\`},
 		{"blanks at the ends", `{"a":1,"b":2}`, `{"a":" x","b":"x "}`, `" x","x "`, " x\tx "},
 		{"unicode", `{"a":1}`, `{"a":"日\u672c"}`, `日本`, `日本`},
-		{"only a quote", `{"a":1}`, `{"a":"\""}`, `""""`, `"`},
+		{"only a quote", `{"a":1}`, `{"a":"\""}`, `""""`, `\"`},
 		{"lone null keeps its line", `{"a":1}`, `{"a":null}`, `""`, ``},
 		{"names with escapes", `{"\u0061":1,"b\"":2}`, `{"a":1,"b\u0022":2}`, `1,2`, "1\t2"},
 		{"number", `1`, `2`, `2`, `2`},
