@@ -30,6 +30,7 @@ type Clean struct {
 type Marks struct {
 	bits []byte
 	off  int // bit off+i of bits stands for line[i]
+	end  int // the line's end: it is not looked beyond
 }
 
 // Marks returns the marks of a line of the block that c was made for. The line
@@ -40,7 +41,7 @@ func (c *Clean) Marks(line []byte) (Marks, bool) {
 	if c.marks == nil || len(line) == 0 || off < 0 || off+len(line) > len(c.block) || &c.block[off] != &line[0] {
 		return Marks{}, false
 	}
-	return Marks{c.marks, off}, true
+	return Marks{c.marks, off, off + len(line)}, true
 }
 
 // Near returns the marks from i on, which must be in the line: bit k stands for
@@ -62,7 +63,7 @@ func (m *Marks) Next(i int) int {
 
 // far is Next if Near(i) is 0.
 func (m *Marks) far(i int) int {
-	for k := uint(m.off+i)/8 + 8; k+8 <= uint(len(m.bits)); k += 8 {
+	for k := uint(m.off+i)/8 + 8; 8*k < uint(m.end) && k+8 <= uint(len(m.bits)); k += 8 {
 		if w := binary.LittleEndian.Uint64(m.bits[k:]); w != 0 {
 			return 8*int(k) - m.off + bits.TrailingZeros64(w)
 		}

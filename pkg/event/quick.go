@@ -12,7 +12,7 @@ import (
 //
 // b is the line and what lies behind it in the block, so that whole words can
 // be compared without asking where the line ends: no remembered text holds a
-// line end, and the caller checks that the object ends in the line.
+// line end, and the caller checks that the object ends in the line, at r.end.
 func (r *Reader) quick(s *shape, b []byte, i int) int {
 	n := s.root
 	var seen flags
@@ -46,7 +46,10 @@ func (r *Reader) quick(s *shape, b []byte, i int) int {
 			}
 			form := Plain
 			if b[i] == '\\' {
-				if i = r.fault.str(b, i); i < 0 {
+				if i >= r.end {
+					return -1
+				}
+				if i = r.fault.str(b[:r.end], i); i < 0 {
 					return -1
 				}
 				i--
@@ -80,8 +83,10 @@ func (r *Reader) quick(s *shape, b []byte, i int) int {
 			continue
 		} else if c == '{' {
 			i = r.subObject(n, b, i, true)
+		} else if i < r.end {
+			i = r.fault.value(b[:r.end], i, r.depth+1)
 		} else {
-			i = r.fault.value(b, i, r.depth+1)
+			i = -1
 		}
 		if i < 0 {
 			return -1

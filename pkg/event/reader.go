@@ -35,6 +35,7 @@ type Reader struct {
 	ev    *Event
 	seen  flags
 	fault fault
+	end   int // of the line, for quick
 	depth int
 	nodes int // learned so far, over all shapes
 }
@@ -133,6 +134,7 @@ func (r *Reader) readScalar(line []byte, i int) error {
 func (r *Reader) top(s *shape, line []byte, i int) int {
 	end := -1
 	if r.depth = 0; r.marked {
+		r.end = len(line)
 		if end = r.quick(s, line[:cap(line)], i); end > len(line) {
 			end = -1
 		}
