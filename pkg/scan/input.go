@@ -25,6 +25,7 @@ type input struct {
 	modTime  time.Time
 	headRead bool
 	head     any
+	lines    int64 // of the blocks that passed before the head was read
 	err      error // the head is no good
 	// carry is the unfinished record at the end of the blocks so far, if its
 	// format has records that span lines.
@@ -120,7 +121,7 @@ func (in *input) pass(j *job, maxLine int64) turn {
 		t.data = nil
 		if len(in.carry) > 0 {
 			in.carry = nil
-			in.err = fmt.Errorf("a record has a line that is longer than %d bytes", maxLine)
+			in.err = fmt.Errorf("%s: a record has a line that is longer than %d bytes", b.Name, maxLine)
 			t.err = in.err
 		}
 		return t
@@ -145,7 +146,9 @@ func (in *input) pass(j *job, maxLine int64) turn {
 	}
 	n := len(t.data)
 	if f.Whole != nil {
-		n = f.Whole(t.data)
+		if n = f.Whole(t.data); n < len(t.data) && b.Last {
+			n = in.endRecord(j, &t)
+		}
 	}
 	t.records = n
 	if rest := t.data[n:]; len(rest) > 0 {
@@ -160,7 +163,8 @@ func (in *input) pass(j *job, maxLine int64) turn {
 	}
 	t.data = t.data[:n]
 	if f.Head != nil && !in.headRead {
-		in.readHead(&t)
+		in.readHead(b.Name, &t)
+		in.lines += countLines(b.Data)
 	}
 	if in.err != nil {
 		t.data, in.carry = nil, nil
@@ -168,8 +172,18 @@ func (in *input) pass(j *job, maxLine int64) turn {
 	return t
 }
 
-// readHead cuts off the head of an input.
-func (in *input) readHead(t *turn) {
+// endRecord gives the last record of an input the line end that it lacks, and
+// returns how many bytes are whole records then.
+func (in *input) endRecord(j *job, t *turn) int {
+	if t.data[len(t.data)-1] != '\n' {
+		j.joined = append(append(j.joined[:0], t.data...), '\n')
+		t.data = j.joined
+	}
+	return in.format.Whole(t.data)
+}
+
+// readHead cuts off the head of an input, which messages call name.
+func (in *input) readHead(name string, t *turn) {
 	for len(t.data) > 0 { // blank lines
 		k := bytes.IndexByte(t.data, '\n')
 		if k < 0 || !blank(t.data[:k]) {
@@ -185,7 +199,9 @@ func (in *input) readHead(t *turn) {
 	if err != nil {
 		var bad *event.BadError
 		if errors.As(err, &bad) {
-			err = fmt.Errorf("%d: %w", t.line+1, err)
+			err = fmt.Errorf("%s:%d: %w", name, in.lines+t.line+1, err)
+		} else {
+			err = fmt.Errorf("%s: %w", name, err)
 		}
 		in.err, t.err = err, err
 		return

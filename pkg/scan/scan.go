@@ -414,7 +414,7 @@ func (c *collector) deliver(j *job) error {
 		c.lines[b.Input] = 0
 	}
 	lines := c.lines[b.Input]
-	if b.Last || b.Err != nil {
+	if b.Last {
 		delete(c.lines, b.Input)
 	}
 	if b.Err != nil {

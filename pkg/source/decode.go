@@ -174,7 +174,7 @@ func (d *decoded) explain(err error) error {
 	case d.format == "":
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF:
-		return &damage{"unexpected end of " + d.format + " data", io.ErrUnexpectedEOF}
+		return &damage{"unexpected end of compressed data", io.ErrUnexpectedEOF}
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return &damage{fmt.Sprintf("zstd window is larger than %d MiB", maxWindow>>20), err}
 	case errors.Is(err, errTrailing), errors.Is(err, zstd.ErrMagicMismatch):

@@ -71,8 +71,8 @@ func TestFormats(t *testing.T) {
 		{"gzip members", gz("a\nb") + gz("c\n") + gz("") + gz("d"), "a\nbc\nd", ""},
 		{"gzip padded", gz("a\n") + zeros + gz("b\n") + zeros, "a\nb\n", ""},
 		{"gzip garbage", gz("a\n") + "garbage", "a\n", "trailing garbage after gzip data"},
-		{"gzip 2nd header", gz("a\n") + gz("b\n")[:5], "a\n", "unexpected end of gzip data"},
-		{"gzip header", gz("a\n")[:5], "", "unexpected end of gzip data"},
+		{"gzip 2nd header", gz("a\n") + gz("b\n")[:5], "a\n", "unexpected end of compressed data"},
+		{"gzip header", gz("a\n")[:5], "", "unexpected end of compressed data"},
 		{"gzip bits", strings.Replace(gz("abcdefgh\n"), "\x1f\x8b\x08\x00", "\x1f\x8b\x08\xe0", 1), "", "damaged gzip data: invalid header"},
 		{"gzip bom", gz("\ufeffa\n"), "a\n", ""},
 		{"zstd", zs("a\nb\n"), "a\nb\n", ""},
@@ -152,7 +152,7 @@ func TestTruncated(t *testing.T) {
 			r := fromFile(data[:n], Options{BlockSize: 10000})
 			g := drain(t, r, 1)[0]
 			r.Close()
-			if g.err == nil || !errors.Is(g.err, io.ErrUnexpectedEOF) || g.err.Error() != "read f: unexpected end of "+name+" data" {
+			if g.err == nil || !errors.Is(g.err, io.ErrUnexpectedEOF) || g.err.Error() != "read f: unexpected end of compressed data" {
 				t.Fatalf("%s cut at %d: error %v", name, n, g.err)
 			}
 			if len(g.lines) > len(all) {

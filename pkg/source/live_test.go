@@ -106,6 +106,9 @@ func TestUnfinishedLineWaits(t *testing.T) {
 	if got := nextLine(t, r, &b); got != "bc" {
 		t.Fatalf("%q", got)
 	}
+	if err := r.Next(context.Background(), &b); err != nil || !b.Last || len(b.Data) > 0 {
+		t.Fatal("not the last block:", err)
+	}
 	if err := r.Next(context.Background(), &b); err != io.EOF {
 		t.Fatal(err)
 	}

@@ -51,10 +51,15 @@ type chunk struct {
 // pump starts a pump over what open returns, and closes the closer if there is
 // one. open may block. The lines of a live input are handed out as they arrive;
 // of others blocks are always filled.
-func (r *Reader) pump(name string, live bool, open func() (io.Reader, io.Closer, error)) input {
+func (r *Reader) pump(name string, live bool, open func() (io.Reader, io.Closer, error)) *pump {
+	return r.pumpWaking(make(chan struct{}, 1), name, live, open)
+}
+
+// pumpWaking is pump for one who waits for several at once.
+func (r *Reader) pumpWaking(wake chan struct{}, name string, live bool, open func() (io.Reader, io.Closer, error)) *pump {
 	p := &pump{
 		r: r, name: name, live: live,
-		wake: make(chan struct{}, 1),
+		wake: wake,
 		room: make(chan struct{}, 1),
 	}
 	go p.run(open)
@@ -304,10 +309,10 @@ func (p *pump) take(b *stream.Block) (ok, done bool) {
 
 func (p *pump) read(span, *stream.Block) {}
 
-func (p *pump) result() (bool, error) {
+func (p *pump) result() outcome {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.opened, p.err
+	return outcome{opened: p.opened, err: p.err}
 }
 
 // close closes the file, which also ends a read from a named pipe. It does not

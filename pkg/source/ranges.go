@@ -210,11 +210,11 @@ func (in *ranges) fail(err error) {
 	in.stopped.Store(true)
 }
 
-func (in *ranges) result() (bool, error) {
+func (in *ranges) result() outcome {
 	if p := in.err.Load(); p != nil {
-		return true, *p
+		return outcome{opened: true, err: *p}
 	}
-	return true, nil
+	return outcome{opened: true}
 }
 
 func (in *ranges) close() {

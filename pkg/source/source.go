@@ -18,6 +18,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"logtools/pkg/stream"
 )
@@ -35,6 +36,11 @@ type Options struct {
 	// a longer line makes a larger block. A block is never larger than one
 	// line may be, so a MaxLine below it makes blocks smaller.
 	BlockSize int
+	// Warn takes what a user should know of a followed operand although it is
+	// no error, such as "was truncated: it is read from its start again"; nil
+	// is nobody. It is called from any goroutine, one call at a time, and must
+	// not call the Follower. Open has no warnings.
+	Warn func(name, msg string)
 }
 
 const (
@@ -74,10 +80,16 @@ type input interface {
 	// and when the caller waited in vain, ctx's error or os.ErrClosed.
 	next(ctx context.Context, b *stream.Block) (span, error)
 	read(s span, b *stream.Block)
-	// result is asked after io.EOF: whether the input could be opened, and
-	// why it ended early, if it did.
-	result() (opened bool, err error)
+	// result is asked after io.EOF, perhaps more than once.
+	result() outcome
 	close()
+}
+
+// outcome is how an input ended.
+type outcome struct {
+	opened bool  // it has a First block, and a Last one
+	goesOn bool  // but for the Last one: it is followed
+	err    error // why it ended early
 }
 
 // Reader gives out the blocks of all operands; see Open.
@@ -93,12 +105,16 @@ type Reader struct {
 	// turn is a mutex that can be waited for together with a context. Its
 	// holder owns the fields below.
 	turn    chan struct{}
-	in      input // nil: the next operand is to be opened
-	ended   bool  // in has no more blocks
-	begun   bool  // a block of in was given out
-	at      int   // index of in, or of the operand to open next
+	begin   func(at int) input // opens an operand and sets modTime
+	in      input              // nil: the next operand is to be opened
+	ended   bool               // in has no more blocks
+	begun   bool               // a block of in was given out
+	lasted  bool               // and its Last one
+	at      int                // index of in, or of the operand to open next
+	modTime time.Time          // of in
 	seq     int64
-	scratch []byte // for looking up cuts
+	counts  []int64 // blocks of each operand; those with Err are not counted
+	scratch []byte  // for looking up cuts
 
 	closed    chan struct{} // closed by Close
 	closeOnce sync.Once
@@ -154,12 +170,14 @@ func open(operands []string, o Options, sys fsys) *Reader {
 		max:      min(o.MaxLine, largestMaxLine),
 		turn:     make(chan struct{}, 1),
 		closed:   make(chan struct{}),
+		counts:   make([]int64, len(operands)),
 	}
 	// A block of max+1 bytes that ends with '\n' cannot have a line of more
 	// than max bytes: that is how no overlong line ever slips through,
 	// without looking at every line.
 	r.block = min(o.BlockSize, r.max+1)
 	r.total = r.measure()
+	r.begin = func(at int) input { return r.open(r.operands[at]) }
 	return r
 }
 
@@ -255,8 +273,9 @@ func (r *Reader) cut(ctx context.Context, b *stream.Block) (in input, s span, er
 			if r.at == len(r.operands) {
 				return nil, span{}, io.EOF
 			}
-			r.in = r.begin(r.operands[r.at])
-			r.ended, r.begun = false, false
+			r.modTime = time.Time{}
+			r.in = r.begin(r.at)
+			r.ended, r.begun, r.lasted = false, false, false
 		}
 		if !r.ended {
 			s, err = r.in.next(ctx, b)
@@ -269,35 +288,40 @@ func (r *Reader) cut(ctx context.Context, b *stream.Block) (in input, s span, er
 			}
 			r.ended = true
 		}
-		opened, why := r.in.result()
-		if opened && !r.begun {
+		end := r.in.result()
+		if end.opened && (!r.begun || !end.goesOn && !r.lasted) {
 			r.stamp(b)
+			r.lasted = !end.goesOn
+			b.Last = r.lasted
 			return r.in, span{}, nil
 		}
-		if why != nil {
+		if end.err != nil {
 			r.stamp(b)
+			r.counts[r.at]--
 			b.First = false
-			b.Err = why
+			b.Err = end.err
 		}
 		r.in.close()
 		r.in = nil
 		r.at++
-		if why != nil {
+		if end.err != nil {
 			return nil, span{}, nil
 		}
 	}
 }
 
 func (r *Reader) stamp(b *stream.Block) {
-	b.Input, b.Name = r.at, r.operands[r.at]
+	b.Input, b.Name, b.ModTime = r.at, r.operands[r.at], r.modTime
 	b.First = !r.begun
 	r.begun = true
+	b.SeqInInput = r.counts[r.at]
+	r.counts[r.at]++
 	b.Seq = r.seq
 	r.seq++
 }
 
-// begin opens an operand without ever waiting for a writer.
-func (r *Reader) begin(name string) input {
+// open opens an operand without ever waiting for a writer.
+func (r *Reader) open(name string) input {
 	var f file
 	owned := name != "-"
 	if !owned {
@@ -334,6 +358,9 @@ func (r *Reader) begin(name string) input {
 	}
 	if st.IsDir() {
 		return discard(syscall.EISDIR)
+	}
+	if st.Mode().IsRegular() {
+		r.modTime = st.ModTime()
 	}
 	// procfs has regular files of size 0 that are not empty.
 	if !st.Mode().IsRegular() || st.Size() == 0 {
@@ -402,7 +429,7 @@ type failed struct{ err error }
 
 func (f failed) next(context.Context, *stream.Block) (span, error) { return span{}, io.EOF }
 func (f failed) read(span, *stream.Block)                          {}
-func (f failed) result() (bool, error)                             { return false, f.err }
+func (f failed) result() outcome                                   { return outcome{err: f.err} }
 func (f failed) close()                                            {}
 
 // sized returns a buffer of n bytes or more: buf itself if it fits. A buffer

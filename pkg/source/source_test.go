@@ -57,6 +57,8 @@ func linesOf(data []byte) []line {
 type got struct {
 	name   string
 	firsts int
+	lasts  int
+	blocks int64
 	lines  []line
 	err    error
 }
@@ -123,6 +125,18 @@ func assemble(t testing.TB, blocks []stream.Block, r *Reader) []got {
 		if b.First {
 			g.firsts++
 		}
+		if b.Err == nil && b.SeqInInput != g.blocks {
+			t.Fatalf("block %d: SeqInInput %d, want %d", i, b.SeqInInput, g.blocks)
+		}
+		g.blocks++
+		if g.lasts > 0 && b.Err == nil {
+			t.Fatalf("block %d follows the last one", i)
+		}
+		if b.Last {
+			if g.lasts++; len(b.Data) > 0 || b.Long || b.Err != nil {
+				t.Fatalf("block %d is the last one, but not empty", i)
+			}
+		}
 		g.name = b.Name
 		if inLong && !b.Long {
 			t.Fatalf("block %d: the overlong line before it has no end", i)
@@ -155,6 +169,11 @@ func assemble(t testing.TB, blocks []stream.Block, r *Reader) []got {
 	}
 	if inLong {
 		t.Fatal("overlong line without end")
+	}
+	for i, g := range out {
+		if g.firsts != g.lasts { // none if it could not be opened
+			t.Fatalf("input %d has %d first and %d last blocks", i, g.firsts, g.lasts)
+		}
 	}
 	return out
 }
@@ -450,6 +469,24 @@ func TestOperands(t *testing.T) {
 	}
 }
 
+// Blocks of a regular file say when it was changed, others do not.
+func TestModTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	when := time.Unix(1e9, 0)
+	for _, data := range [][]byte{[]byte("a\n"), gzipped([]byte("a\n")), nil} {
+		os.WriteFile(path, data, 0o666)
+		os.Chtimes(path, when, when)
+		r := Open([]string{path, "-"}, Options{Stdin: strings.NewReader("b\n")})
+		var b stream.Block
+		for r.Next(context.Background(), &b) == nil {
+			if want := when; b.Input == 0 && !b.ModTime.Equal(want) || b.Input == 1 && !b.ModTime.IsZero() {
+				t.Errorf("input %d: %v", b.Input, b.ModTime)
+			}
+		}
+		r.Close()
+	}
+}
+
 func TestManyFiles(t *testing.T) {
 	var files []*memFile
 	var ops []string
@@ -581,6 +618,9 @@ func TestHugeLineInBoundedMemory(t *testing.T) {
 			err := r.Next(context.Background(), &b)
 			if err == io.EOF {
 				break
+			}
+			if err == nil && b.Last {
+				continue
 			}
 			if err != nil || b.Err != nil || !b.Long {
 				t.Fatal(err, b.Err, b.Long)
