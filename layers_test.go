@@ -43,13 +43,14 @@ var house = []room{
 	{"pkg/parse", 1, []string{"pkg/event", "pkg/when"}},
 	{"pkg/render", 1, []string{"pkg/event", "pkg/when"}},
 	{"pkg/stream", 1, []string{"pkg/event"}},
+	{"pkg/spill", 1, nil},
 
 	// The order of work of a command (time, limits, filter) is the engine's, so it
 	// needs instants too.
 	{"pkg/scan", 2, []string{"pkg/event", "pkg/expr", "pkg/parse", "pkg/stream", "pkg/when"}},
-	{"pkg/agg", 2, []string{"pkg/event", "pkg/expr", "pkg/when", "pkg/internal/huge"}},
+	{"pkg/agg", 2, []string{"pkg/event", "pkg/expr", "pkg/when", "pkg/spill", "pkg/internal/huge"}},
 
-	{"pkg/source", 3, []string{"pkg/event", "pkg/parse", "pkg/stream", compress}},
+	{"pkg/source", 3, []string{"pkg/event", "pkg/parse", "pkg/stream", compress, fsnotify}},
 
 	{"pkg/cmd/logcat", 5, []string{"pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
 	{"pkg/cmd/logview", 5, []string{"pkg/agg", "pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},

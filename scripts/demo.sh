@@ -31,8 +31,29 @@ run "logview -i combined -g .path -a 'requests=count,errors=count(.status>=500)'
 say "A compressed log through a pipe, by page and status, with the 99th percentile of the size:"
 run "logcat -i combined access.log.gz | logview -g '.path,.status' -a 'count,p99(.bytes_sent)' -o table --top 5"
 
+say "When? One column for each hour, one drawing for each class of status:"
+run "logview -i combined -g '\$time[:13],(.status/100|floor)' -w '.status>=400' -o chart access.log"
+
 say "JSON events pass through a filter byte for byte:"
 run "logcat -w '.status>=500' app.ndjson | head -3"
 
 say "and can be given another shape:"
 run "logcat -w '.status>=500 and .request_time>10' -m '{path,seconds: .request_time}' -c 3 -o csv app.ndjson"
+
+say "A log of key=value pairs, for reading; on a terminal it has colours:"
+run "logcat -w '.level==\"error\"' -c 3 -o pretty app.log"
+
+say "Two logs of different formats in the order of time:"
+run "logcat --merge -w '.status>=500' -m '{\$time,path,ms}' -c 4 access.log app.log"
+
+say "A log that is still being written, for a second or so:"
+: >live.log
+(
+	sleep 0.5
+	head -n 800 app.log >>live.log
+	mv live.log live.log.1 # rotated
+	head -n 1600 app.log | tail -n 800 >live.log
+) &
+run "logcat -f -w '.ms>2000' -m '{path,ms}' -c 6 live.log"
+wait
+rm -f live.log live.log.1

@@ -1,6 +1,10 @@
 package agg
 
-import "logtools/pkg/event"
+import (
+	"encoding/binary"
+
+	"logtools/pkg/event"
+)
 
 // countState counts the events for which an expression is true.
 type countState struct {
@@ -33,6 +37,16 @@ func (st *countState) merge(o state, groups []uint32) {
 		*st.counts.at(to) += *other.counts.at(uint32(g))
 	}
 }
+
+func (st *countState) size(groups int) int64 { return st.counts.size(groups) }
+
+func (st *countState) reset(groups int) { st.counts.reset(groups) }
+
+func (st *countState) save(dst []byte, group uint32, _ int) ([]byte, int) {
+	return binary.AppendUvarint(dst, *st.counts.at(group)), done
+}
+
+func (st *countState) load(group uint32, d *decoder) { *st.counts.at(group) += d.uvarint() }
 
 func (st *countState) result(group uint32, _ *Spec, _ *[]byte) event.Value {
 	return event.IntValue(int64(*st.counts.at(group)))

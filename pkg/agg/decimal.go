@@ -329,8 +329,9 @@ type sum struct {
 
 // tally owns the big parts of the sums of one aggregate.
 type tally struct {
-	bigs []bigSum
-	x, y big.Int // scratch
+	bigs  []bigSum
+	bytes int64   // about how many bigs takes
+	x, y  big.Int // scratch
 
 	pow    big.Int // 10^powExp, the power last needed
 	powExp int32
@@ -458,13 +459,16 @@ func (t *tally) addBig(s *sum, x *big.Int, e int32) {
 	if s.big == 0 {
 		t.bigs = append(t.bigs, bigSum{})
 		s.big = uint32(len(t.bigs))
+		t.bytes += 128
 	}
 	b := &t.bigs[s.big-1]
+	before := b.m.BitLen()
 	if b.m.Sign() == 0 {
 		b.exp = e
 	}
 	t.alignBig(&b.m, &b.exp, x, &e)
 	b.m.Add(&b.m, x)
+	t.bytes += int64(b.m.BitLen()-before) / 4 // twice: what is replaced is there for a while
 }
 
 // alignBig gives x × 10^a and y × 10^b the same, the lower exponent.
@@ -495,6 +499,72 @@ func (t *tally) merge(s *sum, u *tally, o sum) {
 		b := &u.bigs[o.big-1]
 		t.x.Set(&b.m)
 		t.addBig(s, &t.x, b.exp)
+	}
+}
+
+// reset forgets all sums.
+func (t *tally) reset() {
+	clear(t.bigs)
+	t.bigs, t.bytes = t.bigs[:0], 0
+}
+
+// How a sum is saved: a byte with one of the first three and perhaps savedBig,
+// then its parts.
+const (
+	savedZero  = iota
+	savedInt64 // m and exponent
+	saved128   // low and high word and exponent
+	savedBig   = 4
+)
+
+// save appends a sum for load.
+func (t *tally) save(dst []byte, s sum) []byte {
+	at := len(dst)
+	switch {
+	case s.hi == 0 && s.lo == 0:
+		dst = append(dst, savedZero)
+	case s.hi == int64(s.lo)>>63:
+		dst = append(dst, savedInt64)
+		dst = binary.AppendVarint(dst, int64(s.lo))
+		dst = binary.AppendVarint(dst, int64(s.exp))
+	default:
+		dst = append(dst, saved128)
+		dst = binary.LittleEndian.AppendUint64(dst, s.lo)
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(s.hi))
+		dst = binary.AppendVarint(dst, int64(s.exp))
+	}
+	if s.big != 0 {
+		b := &t.bigs[s.big-1]
+		dst[at] |= savedBig
+		neg := byte(0)
+		if b.m.Sign() < 0 {
+			neg = 1
+		}
+		dst = append(dst, neg)
+		dst = appendBytes(dst, b.m.Bytes())
+		dst = binary.AppendVarint(dst, int64(b.exp))
+	}
+	return dst
+}
+
+// load adds a sum that was saved.
+func (t *tally) load(s *sum, d *decoder) {
+	form := d.byte()
+	switch form &^ savedBig {
+	case savedInt64:
+		m := d.varint()
+		t.add(s, m>>63, uint64(m), int32(d.varint()))
+	case saved128:
+		lo, hi := d.word(), d.word()
+		t.add(s, int64(hi), lo, int32(d.varint()))
+	}
+	if form&savedBig != 0 {
+		neg := d.byte() != 0
+		t.x.SetBytes(d.bytes())
+		if neg {
+			t.x.Neg(&t.x)
+		}
+		t.addBig(s, &t.x, int32(d.varint()))
 	}
 }
 

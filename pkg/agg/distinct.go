@@ -1,6 +1,10 @@
 package agg
 
-import "logtools/pkg/event"
+import (
+	"encoding/binary"
+
+	"logtools/pkg/event"
+)
 
 // exactDistinct is how many different values of a group distinct keeps before
 // it turns to a sketch.
@@ -17,6 +21,7 @@ type distinctState struct {
 	groups   store[setOf]
 	pool     pool
 	sketches []*sketch
+	spare    []*sketch // whose memory is kept (see reset)
 	scratch  []byte
 	loaded   uint64 // see touch
 	none     uint64 // stands for no place; 0
@@ -205,12 +210,22 @@ func (st *distinctState) each(g *setOf, yield func(h, h2 uint64)) {
 }
 
 func (st *distinctState) toSketch(g *setOf) *sketch {
-	s := &sketch{}
+	s := st.newSketch()
 	st.each(g, func(h, _ uint64) { s.add(h) })
 	st.drop(g)
 	st.sketches = append(st.sketches, s)
 	g.sketch = uint32(len(st.sketches))
 	return s
+}
+
+func (st *distinctState) newSketch() *sketch {
+	if n := len(st.spare); n > 0 {
+		s := st.spare[n-1]
+		st.spare = st.spare[:n-1]
+		*s = sketch{}
+		return s
+	}
+	return &sketch{}
 }
 
 // drop empties a group.
@@ -228,24 +243,92 @@ func (st *distinctState) merge(o state, groups []uint32) {
 			continue
 		}
 		from, dst := other.groups.at(uint32(i)), st.groups.at(to)
-		switch {
-		case from.sketch != 0 && dst.sketch != 0:
-			st.sketches[dst.sketch-1].merge(other.sketches[from.sketch-1])
-		case from.sketch != 0:
-			s := other.sketches[from.sketch-1]
-			st.each(dst, func(h, _ uint64) { s.add(h) })
-			st.drop(dst)
-			st.sketches = append(st.sketches, s)
-			dst.sketch = uint32(len(st.sketches))
-		default:
-			other.each(from, func(h, h2 uint64) {
-				if dst.sketch != 0 {
-					st.sketches[dst.sketch-1].add(h)
-				} else {
-					st.insert(dst, h, h2)
-				}
-			})
+		if from.sketch != 0 {
+			st.mergeSketch(dst, other.sketches[from.sketch-1])
+			continue
 		}
+		other.each(from, func(h, h2 uint64) { st.mergeHash(dst, h, h2) })
+	}
+}
+
+func (st *distinctState) mergeHash(g *setOf, h, h2 uint64) {
+	if g.sketch != 0 {
+		st.sketches[g.sketch-1].add(h)
+	} else {
+		st.insert(g, h, h2)
+	}
+}
+
+// mergeSketch adds a sketch, which it may keep, to a group.
+func (st *distinctState) mergeSketch(g *setOf, s *sketch) {
+	if g.sketch != 0 {
+		st.sketches[g.sketch-1].merge(s)
+		return
+	}
+	st.each(g, func(h, _ uint64) { s.add(h) })
+	st.drop(g)
+	st.sketches = append(st.sketches, s)
+	g.sketch = uint32(len(st.sketches))
+}
+
+func (st *distinctState) size(groups int) int64 {
+	return st.groups.size(groups) + st.pool.size + int64(len(st.sketches))*sketchSize
+}
+
+func (st *distinctState) reset(groups int) {
+	st.groups.reset(groups)
+	st.pool.reset()
+	st.spare = append(st.spare, st.sketches...)
+	clear(st.sketches)
+	st.sketches = st.sketches[:0]
+}
+
+func (st *distinctState) save(dst []byte, group uint32, from int) ([]byte, int) {
+	g := st.groups.at(group)
+	switch {
+	case g.sketch != 0:
+		return append(append(dst, savedSketch), st.sketches[g.sketch-1].registers[:]...), done
+	case g.n == 0:
+		return append(dst, savedNone), done
+	}
+	limit := len(dst) + partBytes
+	dst = append(dst, savedValues)
+	w := st.pool.words(g.table)
+	for i := from; i < len(w); i += st.words {
+		if w[i] == 0 {
+			continue
+		}
+		if len(dst) > limit {
+			return endList(dst), i
+		}
+		dst = append(dst, more)
+		for _, h := range w[i : i+st.words] {
+			dst = binary.LittleEndian.AppendUint64(dst, h)
+		}
+	}
+	return endList(dst), done
+}
+
+func (st *distinctState) load(group uint32, d *decoder) {
+	g := st.groups.at(group)
+	switch d.byte() {
+	case savedValues:
+		for d.list() {
+			h, h2 := d.word(), uint64(0)
+			if st.words == 2 {
+				h2 = d.word()
+			}
+			st.mergeHash(g, h, h2)
+		}
+	case savedSketch:
+		s := st.newSketch()
+		copy(s.registers[:], d.take(sketchSize))
+		if g.sketch != 0 {
+			st.sketches[g.sketch-1].merge(s)
+			st.spare = append(st.spare, s)
+			return
+		}
+		st.mergeSketch(g, s)
 	}
 }
 

@@ -56,4 +56,10 @@
 // All but keys, values and sketches is allocated for 1,024 groups at a time.
 // Quantiles of the same EXPR share one state, as do sum and avg. While rows are
 // sorted, each that is wanted costs 52 bytes more.
+//
+// With Options.Memory all tables of a run together take about so much memory and
+// no more: beyond it they write their groups to temporary files, which Rows
+// merges. The rows are the same, byte for byte. What is bounded is the number of
+// groups and of rows; a single group must fit, so that top of very many
+// values without groups takes what it takes.
 package agg

@@ -3,6 +3,7 @@ package agg
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 
 	"logtools/pkg/event"
 )
@@ -85,6 +86,30 @@ func (st *extremeState) merge(o state, groups []uint32) {
 	}
 }
 
+func (st *extremeState) size(groups int) int64 { return st.groups.size(groups) + st.values.size }
+
+func (st *extremeState) reset(groups int) {
+	st.groups.reset(groups)
+	st.values.reset()
+}
+
+func (st *extremeState) save(dst []byte, group uint32, _ int) ([]byte, int) {
+	g := st.groups.at(group)
+	dst = append(dst, byte(g.kind))
+	if g.kind != event.Missing {
+		dst = binary.LittleEndian.AppendUint64(dst, g.ord)
+		dst = appendBytes(dst, st.values.bytes(g.blob))
+	}
+	return dst, done
+}
+
+func (st *extremeState) load(group uint32, d *decoder) {
+	if kind := event.Kind(d.byte()); kind != event.Missing {
+		k := rank{kind, d.word()}
+		st.offer(st.groups.at(group), k, d.bytes())
+	}
+}
+
 func (st *extremeState) result(group uint32, _ *Spec, _ *[]byte) event.Value {
 	g := st.groups.at(group)
 	if g.kind == event.Missing {
@@ -140,6 +165,28 @@ func (st *edgeState) merge(o state, groups []uint32) {
 		if from.len > 0 {
 			st.offer(st.groups.at(to), from.seq, other.values.bytes(from.blob))
 		}
+	}
+}
+
+func (st *edgeState) size(groups int) int64 { return st.groups.size(groups) + st.values.size }
+
+func (st *edgeState) reset(groups int) {
+	st.groups.reset(groups)
+	st.values.reset()
+}
+
+func (st *edgeState) save(dst []byte, group uint32, _ int) ([]byte, int) {
+	g := st.groups.at(group)
+	if g.len == 0 {
+		return append(dst, 0), done // no JSON is empty
+	}
+	dst = appendBytes(dst, st.values.bytes(g.blob))
+	return binary.AppendUvarint(dst, g.seq), done
+}
+
+func (st *edgeState) load(group uint32, d *decoder) {
+	if json := d.bytes(); len(json) > 0 {
+		st.offer(st.groups.at(group), d.uvarint(), json)
 	}
 }
 

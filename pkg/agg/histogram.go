@@ -1,6 +1,7 @@
 package agg
 
 import (
+	"encoding/binary"
 	"math"
 	"math/big"
 	"slices"
@@ -35,6 +36,7 @@ type octaves struct {
 	near  []uint64
 	first int32
 	rest  map[int32]*[buckets]uint64
+	bytes *int64 // counts those of the buckets, if it is not nil
 }
 
 // nearOctaves is how many octaves are in one piece at most: factors of 10^19.
@@ -57,6 +59,7 @@ func (s *octaves) newPage(o int32) []uint64 {
 	if int64(last)-int64(first) <= nearOctaves {
 		wider := make([]uint64, int(last-first)*buckets)
 		copy(wider[int(s.first-first)*buckets:], s.near)
+		s.count(2 * (len(wider) - len(s.near))) // what is replaced is there for a while
 		s.near, s.first = wider, first
 		for k, page := range s.rest { // what came earlier may be near now
 			if k >= first && k < last {
@@ -71,10 +74,17 @@ func (s *octaves) newPage(o int32) []uint64 {
 		if s.rest == nil {
 			s.rest = make(map[int32]*[buckets]uint64)
 		}
+		s.count(buckets + 16)
 		page = new([buckets]uint64)
 		s.rest[o] = page
 	}
 	return page[:]
+}
+
+func (s *octaves) count(words int) {
+	if s.bytes != nil {
+		*s.bytes += 8 * int64(words)
+	}
 }
 
 // ascending calls yield with the buckets of each octave, until it returns false.
@@ -244,4 +254,52 @@ func (h *histogram) appendMiddle(dst []byte, o int32, sub int, neg bool) []byte 
 		n, _ = parseNumber(strconv.AppendFloat(text[:0], h.maxF, 'e', -1, 64), new([]byte))
 	}
 	return n.append(dst, true)
+}
+
+// save appends the histogram for load.
+func (h *histogram) save(dst []byte, p *packer) []byte {
+	dst = binary.AppendUvarint(dst, h.n)
+	dst = binary.AppendUvarint(dst, h.zeros)
+	dst = p.save(p.save(dst, h.min), h.max)
+	dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(h.minF))
+	dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(h.maxF))
+	return h.neg.save(h.pos.save(dst))
+}
+
+// load fills an empty histogram.
+func (h *histogram) load(d *decoder, p *packer) {
+	h.n = d.uvarint()
+	h.zeros = d.uvarint()
+	h.min, h.max = p.load(d), p.load(d)
+	h.minF, h.maxF = math.Float64frombits(d.word()), math.Float64frombits(d.word())
+	h.pos.load(d)
+	h.neg.load(d)
+}
+
+// save appends the octaves with any count, each with its number + 1<<31 in
+// front; 0 ends them.
+func (s *octaves) save(dst []byte) []byte {
+	for o, counts := range s.ascending {
+		if !slices.ContainsFunc(counts, func(n uint64) bool { return n != 0 }) {
+			continue
+		}
+		dst = binary.AppendUvarint(dst, uint64(int64(o)+1<<31))
+		for _, n := range counts {
+			dst = binary.AppendUvarint(dst, n)
+		}
+	}
+	return append(dst, 0)
+}
+
+func (s *octaves) load(d *decoder) {
+	for {
+		o := d.uvarint()
+		if o == 0 {
+			return
+		}
+		page := s.page(int32(int64(o) - 1<<31))
+		for j := range page {
+			page[j] += d.uvarint()
+		}
+	}
 }

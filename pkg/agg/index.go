@@ -169,6 +169,20 @@ func (x *index) rehash() {
 	x.slots = slots
 }
 
+// reset forgets all keys. Their memory is kept.
+func (x *index) reset() {
+	clear(x.slots)
+	x.entries.reset(x.n)
+	x.keys.reset()
+	x.n = 0
+}
+
+// size returns about how many bytes the index takes. Slots count with those that
+// they have replaced.
+func (x *index) size() int64 {
+	return 6*int64(len(x.slots)) + x.entries.size(x.n) + x.keys.size
+}
+
 // findAll is find for a batch, which also counts each key once. It goes in
 // stages: all slots, then all entries are loaded before the first of them is
 // looked at (see touch). New keys, and the few that share the tag of another, are

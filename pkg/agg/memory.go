@@ -2,6 +2,7 @@ package agg
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"logtools/pkg/internal/huge"
 )
@@ -44,10 +45,29 @@ func (s *store[T]) grow(n int) {
 	}
 }
 
+// reset makes the first n elements zero. Their memory is kept.
+func (s *store[T]) reset(n int) {
+	for _, c := range s.chunks {
+		if n <= 0 {
+			return
+		}
+		clear(c[:min(n, chunkLen)])
+		n -= chunkLen
+	}
+}
+
+// size returns the bytes of n elements.
+func (s *store[T]) size(n int) int64 {
+	var zero T
+	return int64(n) * int64(unsafe.Sizeof(zero))
+}
+
 // arena holds byte strings.
 type arena struct {
 	chunks [][]byte
-	cur    int // the chunk that short strings go to
+	cur    int   // the chunk that short strings go to
+	kept   int   // the chunks behind cur and below kept are empty (see reset)
+	size   int64 // bytes of the chunks in use
 }
 
 const (
@@ -65,18 +85,43 @@ func (a *arena) alloc(n int) (ref uint64, b []byte) {
 		}
 		at = len(a.chunks)
 		a.chunks = append(a.chunks, make([]byte, 0, n))
+		a.size += int64(n)
 	case a.chunks == nil:
 		a.chunks = append(a.chunks, make([]byte, 0, max(minArena, n)))
+		a.size += int64(cap(a.chunks[at]))
 	case cap(a.chunks[at])-len(a.chunks[at]) < n:
 		size := min(max(2*cap(a.chunks[at]), minArena), maxArena)
-		at = len(a.chunks)
+		for at++; at < a.kept && cap(a.chunks[at]) < n; at++ {
+		}
+		if at >= a.kept {
+			at = len(a.chunks)
+			a.chunks = append(a.chunks, make([]byte, 0, max(size, n)))
+		}
 		a.cur = at
-		a.chunks = append(a.chunks, make([]byte, 0, max(size, n)))
+		a.size += int64(cap(a.chunks[at]))
 	}
 	c := a.chunks[at]
 	off := len(c)
 	a.chunks[at] = c[:off+n]
 	return uint64(at)<<32 | uint64(off), a.chunks[at][off : off+n : off+n]
+}
+
+// reset forgets all strings. Their memory is kept, but for chunks that only hold
+// a long one.
+func (a *arena) reset() {
+	keep := a.chunks[:0]
+	for _, c := range a.chunks {
+		if minArena <= cap(c) && cap(c) <= maxArena {
+			keep = append(keep, c[:0])
+		}
+	}
+	clear(a.chunks[len(keep):])
+	*a = arena{chunks: keep, kept: len(keep)}
+	if len(keep) == 0 {
+		a.chunks = nil
+	} else {
+		a.size = int64(cap(keep[0]))
+	}
 }
 
 // put stores a copy of b.
@@ -119,8 +164,10 @@ func (a *arena) set(b *blob, v []byte) {
 // them back: small ones are cut from large chunks.
 type pool struct {
 	chunks [][]uint64
-	used   int // words of the chunk cur that are given out
-	cur    int // the chunk that small arrays are cut from
+	used   int   // words of the chunk cur that are given out
+	cur    int   // the chunk that small arrays are cut from
+	kept   int   // the chunks behind cur and below kept are free (see reset)
+	size   int64 // bytes of the chunks in use
 	// free[class] is the last array taken back, plus one; its first word is
 	// the one before.
 	free [poolClasses]uint64
@@ -149,6 +196,7 @@ func (p *pool) alloc(class uint8) array {
 	n := minWords << class
 	if class >= poolClasses {
 		p.chunks = append(p.chunks, make([]uint64, n))
+		p.size += 8 * int64(n)
 		return array{uint64(len(p.chunks)-1) << 32, class}
 	}
 	if ref := p.free[class]; ref != 0 {
@@ -169,8 +217,16 @@ func (p *pool) alloc(class uint8) array {
 			}
 			size = min(2*len(p.chunks[p.cur]), fullChunk)
 		}
-		p.chunks = append(p.chunks, huge.Words(max(size, n)))
-		p.cur, p.used = len(p.chunks)-1, 0
+		at := p.cur + 1
+		for at < p.kept && len(p.chunks[at]) < n {
+			at++
+		}
+		if at >= p.kept {
+			at = len(p.chunks)
+			p.chunks = append(p.chunks, huge.Words(max(size, n)))
+		}
+		p.cur, p.used = at, 0
+		p.size += 8 * int64(len(p.chunks[at]))
 	}
 	a := array{uint64(p.cur)<<32 | uint64(p.used), class}
 	p.used += n
@@ -185,8 +241,26 @@ func (p *pool) alloc(class uint8) array {
 func (p *pool) release(a array) {
 	if a.class >= poolClasses {
 		p.chunks[a.ref>>32] = nil
+		p.size -= 8 * int64(minWords<<a.class)
 		return
 	}
 	p.words(a)[0] = p.free[a.class]
 	p.free[a.class] = a.ref + 1
+}
+
+// reset takes all arrays back. Their memory is kept, but that of long ones.
+func (p *pool) reset() {
+	keep := p.chunks[:0]
+	for _, c := range p.chunks {
+		if c != nil && len(c) <= fullChunk {
+			keep = append(keep, c)
+		}
+	}
+	clear(p.chunks[len(keep):])
+	*p = pool{chunks: keep, kept: len(keep)}
+	if len(keep) == 0 {
+		p.chunks = nil
+	} else {
+		p.size = 8 * int64(len(keep[0]))
+	}
 }

@@ -26,6 +26,7 @@ type quantileState struct {
 	pool   pool
 	packer packer
 	hists  []*histogram
+	bytes  int64 // of the histograms' buckets
 
 	sorted []ranked // the values of a group, for several quantiles of it
 	which  uint32   // that group + 1; 0: none
@@ -122,7 +123,7 @@ func (st *quantileState) push(g *valuesOf, packed uint64) {
 
 // toHistogram makes a histogram of the values of g.
 func (st *quantileState) toHistogram(g *valuesOf) *histogram {
-	h := &histogram{}
+	h := st.newHistogram()
 	if g.n > 0 {
 		for _, p := range st.pool.words(g.values)[:g.n] {
 			h.addPacked(p, &st.packer)
@@ -131,6 +132,12 @@ func (st *quantileState) toHistogram(g *valuesOf) *histogram {
 	}
 	st.hists = append(st.hists, h)
 	*g = valuesOf{hist: uint32(len(st.hists))}
+	return h
+}
+
+func (st *quantileState) newHistogram() *histogram {
+	h := &histogram{}
+	h.pos.bytes, h.neg.bytes = &st.bytes, &st.bytes
 	return h
 }
 
@@ -145,31 +152,88 @@ func (st *quantileState) merge(o state, groups []uint32) {
 		if from.hist != 0 {
 			h := other.hists[from.hist-1]
 			h.repack(&other.packer, &st.packer)
-			if dst.hist != 0 {
-				st.hists[dst.hist-1].merge(h, &st.packer)
-				continue
-			}
-			if dst.n > 0 {
-				for _, p := range st.pool.words(dst.values)[:dst.n] {
-					h.addPacked(p, &st.packer)
-				}
-				st.pool.release(dst.values)
-			}
-			st.hists = append(st.hists, h)
-			*dst = valuesOf{hist: uint32(len(st.hists))}
+			st.mergeHistogram(dst, h)
 			continue
 		}
 		if from.n == 0 {
 			continue
 		}
 		for _, p := range other.pool.words(from.values)[:from.n] {
-			p = st.packer.move(p, &other.packer)
-			if dst.hist != 0 {
-				st.hists[dst.hist-1].addPacked(p, &st.packer)
-			} else {
-				st.push(dst, p)
-			}
+			st.mergeValue(dst, st.packer.move(p, &other.packer))
 		}
+	}
+}
+
+// mergeValue adds a packed value to a group.
+func (st *quantileState) mergeValue(g *valuesOf, packed uint64) {
+	if g.hist != 0 {
+		st.hists[g.hist-1].addPacked(packed, &st.packer)
+	} else {
+		st.push(g, packed)
+	}
+}
+
+// mergeHistogram adds a histogram, which it may keep, to a group.
+func (st *quantileState) mergeHistogram(g *valuesOf, h *histogram) {
+	if g.hist != 0 {
+		st.hists[g.hist-1].merge(h, &st.packer)
+		return
+	}
+	if g.n > 0 {
+		for _, p := range st.pool.words(g.values)[:g.n] {
+			h.addPacked(p, &st.packer)
+		}
+		st.pool.release(g.values)
+	}
+	st.hists = append(st.hists, h)
+	*g = valuesOf{hist: uint32(len(st.hists))}
+}
+
+func (st *quantileState) size(groups int) int64 {
+	const histogramBytes = 256
+	return st.groups.size(groups) + st.pool.size + st.packer.literals.size +
+		int64(len(st.hists))*histogramBytes + st.bytes
+}
+
+func (st *quantileState) reset(groups int) {
+	st.groups.reset(groups)
+	st.pool.reset()
+	st.packer.literals.reset()
+	clear(st.hists)
+	st.hists, st.bytes, st.which = st.hists[:0], 0, 0
+}
+
+func (st *quantileState) save(dst []byte, group uint32, from int) ([]byte, int) {
+	g := st.groups.at(group)
+	switch {
+	case g.hist != 0:
+		return st.hists[g.hist-1].save(append(dst, savedSketch), &st.packer), done
+	case g.n == 0:
+		return append(dst, savedNone), done
+	}
+	limit := len(dst) + partBytes
+	dst = append(dst, savedValues)
+	for i, p := range st.pool.words(g.values)[from:g.n] {
+		if len(dst) > limit {
+			return endList(dst), from + i
+		}
+		dst = st.packer.save(append(dst, more), p)
+	}
+	return endList(dst), done
+}
+
+func (st *quantileState) load(group uint32, d *decoder) {
+	st.which = 0
+	g := st.groups.at(group)
+	switch d.byte() {
+	case savedValues:
+		for d.list() {
+			st.mergeValue(g, st.packer.load(d))
+		}
+	case savedSketch:
+		h := st.newHistogram()
+		h.load(d, &st.packer)
+		st.mergeHistogram(g, h)
 	}
 }
 
@@ -295,6 +359,23 @@ func (p *packer) compare(a, b uint64) int {
 		return 0
 	}
 	return event.Compare(event.RawValue(s), event.RawValue(t))
+}
+
+// save appends a packed number for load.
+func (p *packer) save(dst []byte, packed uint64) []byte {
+	dst = append(dst, uint8(packed))
+	if uint8(packed) == literalMark {
+		return appendBytes(dst, p.literal(packed))
+	}
+	return binary.AppendVarint(dst, int64(packed)>>8)
+}
+
+func (p *packer) load(d *decoder) uint64 {
+	e := d.byte()
+	if e == literalMark {
+		return p.packLiteral(d.bytes())
+	}
+	return uint64(d.varint())<<8 | uint64(e)
 }
 
 // move packs what o has packed.

@@ -35,7 +35,9 @@ type Row struct {
 // A table to which nothing was added has no rows, also without group columns.
 func (t *Table) Rows(o Order, top int, yield func(Row) error) error {
 	t.Flush()
-	var row Row
+	if t.beyondRows(top) {
+		return t.spilledRows(o, top, yield)
+	}
 	var buf []byte
 	if o.Column >= t.columns {
 		if j := t.stateOf[o.Column-t.columns]; j >= 0 {
@@ -51,6 +53,7 @@ func (t *Table) Rows(o Order, top int, yield func(Row) error) error {
 		}
 	}
 	t.settleAll(wanted)
+	var row Row
 	for _, g := range groups {
 		buf = buf[:0]
 		row.Keys = decodeKey(row.Keys[:0], t.groups.key(g), t.columns)
@@ -90,7 +93,12 @@ func (t *Table) order(o Order, top int) []uint32 {
 	if top <= 0 || top > n {
 		top = n
 	}
-	compare := func(a, b *place) int { return t.compare(a, b, o) }
+	compare := func(a, b *place) int {
+		if c := o.compare(a, b); c != 0 {
+			return c
+		}
+		return o.compareGroups(t.groups.key(a.group), t.groups.key(b.group), t.columns)
+	}
 	// With fewer rows wanted than there are, a heap with the last of the best
 	// so far at its top: only these are kept.
 	heap := top < n
@@ -181,19 +189,23 @@ func (t *Table) place(g uint32, o Order, buf *[]byte) place {
 	return p
 }
 
-func (t *Table) compare(a, b *place, o Order) int {
+// compare orders groups by their places.
+func (o Order) compare(a, b *place) int {
 	c := a.rank.compare(b.rank)
 	if c == 0 && a.value != nil && b.value != nil {
 		c = compareEncoded(a.value, b.value)
 	}
-	if o.Column == ByGroup && c == 0 {
-		c = compareKeys(t.groups.key(a.group), t.groups.key(b.group), t.columns)
-	}
 	if o.Desc {
-		c = -c
+		return -c
 	}
-	if c == 0 {
-		c = compareKeys(t.groups.key(a.group), t.groups.key(b.group), t.columns)
+	return c
+}
+
+// compareGroups orders groups whose places are equal by their keys.
+func (o Order) compareGroups(a, b []byte, columns int) int {
+	c := compareKeys(a, b, columns)
+	if o.Desc && o.Column == ByGroup {
+		return -c
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package agg
 
 import (
+	"encoding/binary"
 	"math"
 	"math/big"
 	"math/bits"
@@ -91,6 +92,31 @@ func (st *sumState) merge(o state, groups []uint32) {
 		from, dst := other.groups.at(uint32(g)), st.groups.at(to)
 		dst.n += from.n
 		st.sums.merge(&dst.sum, &other.sums, from.sum)
+	}
+}
+
+func (st *sumState) size(groups int) int64 { return st.groups.size(groups) + st.sums.bytes }
+
+func (st *sumState) reset(groups int) {
+	st.groups.reset(groups)
+	st.sums.reset()
+}
+
+func (st *sumState) save(dst []byte, group uint32, _ int) ([]byte, int) {
+	g := st.groups.at(group)
+	dst = binary.AppendUvarint(dst, g.n)
+	if g.n > 0 {
+		dst = st.sums.save(dst, g.sum)
+	}
+	return dst, done
+}
+
+func (st *sumState) load(group uint32, d *decoder) {
+	n := d.uvarint()
+	if n > 0 {
+		g := st.groups.at(group)
+		g.n += n
+		st.sums.load(&g.sum, d)
 	}
 }
 
@@ -285,6 +311,32 @@ func (st *stddevState) merge(o state, groups []uint32) {
 		dst.n += from.n
 		st.sums.merge(&dst.sum, &other.sums, from.sum)
 		st.sums.merge(&dst.sq, &other.sums, from.sq)
+	}
+}
+
+func (st *stddevState) size(groups int) int64 { return st.groups.size(groups) + st.sums.bytes }
+
+func (st *stddevState) reset(groups int) {
+	st.groups.reset(groups)
+	st.sums.reset()
+}
+
+func (st *stddevState) save(dst []byte, group uint32, _ int) ([]byte, int) {
+	g := st.groups.at(group)
+	dst = binary.AppendUvarint(dst, g.n)
+	if g.n > 0 {
+		dst = st.sums.save(st.sums.save(dst, g.sum), g.sq)
+	}
+	return dst, done
+}
+
+func (st *stddevState) load(group uint32, d *decoder) {
+	n := d.uvarint()
+	if n > 0 {
+		g := st.groups.at(group)
+		g.n += n
+		st.sums.load(&g.sum, d)
+		st.sums.load(&g.sq, d)
 	}
 }
 

@@ -15,6 +15,9 @@ type Options struct {
 	// Exact forbids sketches: quantiles keep all values of a group and
 	// distinct a hash of each different one.
 	Exact bool
+	// Memory bounds the memory of the table; nil: it is not bounded. All
+	// tables that are merged must have the same.
+	Memory *Memory
 }
 
 // Table holds groups of events and the aggregates of each. It is not safe for
@@ -35,6 +38,9 @@ type Table struct {
 
 	batch batch
 	multi [][]cell // scratch of AddMulti
+
+	pendingSize int64 // bytes of pending
+	spilled     spilled
 }
 
 // batchLen is how many events are collected before the groups are touched. It
@@ -88,6 +94,17 @@ type state interface {
 	// add adds cells[i] to the group r.groups[i], for each i. The numbers
 	// r.seqs[i] tell the order; of equal ones the later cell is later.
 	add(r *rows, cells []cell)
+	// size returns about how many bytes the states of so many groups take.
+	size(groups int) int64
+	// reset forgets all groups, of which there were so many. It keeps most of
+	// their memory for the next ones.
+	reset(groups int)
+	// save appends the state of a group to dst. Of a large state it may append
+	// a part: next is then where the next part begins, which is asked for by
+	// from, else it is done. The first part is from 0.
+	save(dst []byte, group uint32, from int) (out []byte, next int)
+	// load adds what save has appended to a group, as merge does.
+	load(group uint32, d *decoder)
 	// merge adds the group g of o, which has the same type, to the group
 	// groups[g], for each g for which that is not none. These groups of o are
 	// used up.
@@ -128,6 +145,9 @@ func NewTable(specs []Spec, columns int, o Options) *Table {
 		}
 		t.stateOf = append(t.stateOf, j)
 	}
+	if o.Memory != nil {
+		o.Memory.tables.Add(1)
+	}
 	return t
 }
 
@@ -163,8 +183,9 @@ var errTooManyGroups = errors.New("more than 4294967294 groups")
 // input, over all tables: larger is later.
 //
 // An event that some aggregate cannot take, such as one with a string for sum,
-// is an *event.BadError and then in no group at all. Any other error means that
-// the table is full. keys and args are not kept.
+// is an *event.BadError and then in no group at all. Any other error is one of
+// the table, which is full, or of a temporary file: its rows are lost. keys and
+// args are not kept.
 func (t *Table) Add(seq uint64, keys []event.Value, args []event.Value) error {
 	b := &t.batch
 	i := b.n & (batchLen - 1)
@@ -201,6 +222,7 @@ func (t *Table) Add(seq uint64, keys []event.Value, args []event.Value) error {
 	b.n++
 	if b.n == batchLen || len(b.buf) > maxPending {
 		t.Flush()
+		return t.spilled.err
 	}
 	return nil
 }
@@ -219,7 +241,8 @@ func (t *Table) checkRoom(mark int) error {
 }
 
 // Flush puts everything added so far into the groups. Nobody needs to call it:
-// Add keeps no references, and the other methods call it.
+// Add keeps no references, and the other methods call it, which also return the
+// error if a temporary file cannot be written.
 func (t *Table) Flush() {
 	b := &t.batch
 	n := b.n
@@ -245,6 +268,7 @@ func (t *Table) Flush() {
 		b.buf = nil
 	}
 	b.buf = b.buf[:0]
+	t.bound()
 }
 
 // AddMulti is Add for events for which some EXPR gives no or several results:
@@ -306,10 +330,12 @@ func (t *Table) AddMulti(seq uint64, keys []event.Value, args [][]event.Value) e
 			cells = cells[n:]
 		}
 	}
-	return nil
+	t.bound()
+	return t.spilled.err
 }
 
-// Len returns the number of groups.
+// Len returns the number of groups that are in memory: all of them, if there is
+// no Memory that bounds the table.
 func (t *Table) Len() int {
 	t.Flush()
 	return t.groups.n
@@ -322,6 +348,9 @@ func (t *Table) Merge(o *Table) error {
 	t.Flush()
 	o.Flush()
 	o.settleAll(nil)
+	if t.beyond(o) {
+		return t.mergeSpilled(o)
+	}
 	if t.groups.n == 0 {
 		t.groups, t.states, o.groups, o.states = o.groups, o.states, index{}, nil
 		return nil
@@ -342,6 +371,7 @@ func (t *Table) Merge(o *Table) error {
 		p.to = append(p.to, to)
 	}
 	t.pending = append(t.pending, p)
+	t.pendingSize += o.statesSize()
 	o.groups, o.states = index{}, nil
 	return nil
 }
@@ -398,7 +428,7 @@ func (t *Table) settleAll(wanted []bool) {
 	}
 	all.Wait()
 	if wanted == nil {
-		t.pending = nil
+		t.pending, t.pendingSize = nil, 0
 	}
 }
 

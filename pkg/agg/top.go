@@ -16,6 +16,7 @@ type topState struct {
 	hashes [batchLen]uint64
 	keys   [batchLen]shortKey
 	ids    [batchLen]uint32
+	key    []byte // scratch
 
 	// For results: the numbers of all keys, those of group g being
 	// byGroup[start[g]:start[g+1]]. nil until results are asked for.
@@ -98,15 +99,52 @@ func (st *topState) sortByGroup() {
 	}
 }
 
-func (st *topState) result(group uint32, s *Spec, buf *[]byte) event.Value {
+func (st *topState) size(int) int64 {
+	const byGroupBytes = 8
+	return st.values.size() + byGroupBytes*int64(st.values.n)
+}
+
+func (st *topState) reset(int) {
+	st.values.reset()
+	st.byGroup, st.start = nil, nil
+}
+
+func (st *topState) save(dst []byte, group uint32, from int) ([]byte, int) {
+	limit := len(dst) + partBytes
+	for i, id := range st.valuesOf(group)[from:] {
+		if len(dst) > limit {
+			return endList(dst), from + i
+		}
+		dst = binary.AppendUvarint(append(dst, more), st.values.entries.at(id).n)
+		dst = appendBytes(dst, st.values.key(id)[groupBytes:])
+	}
+	return endList(dst), done
+}
+
+func (st *topState) load(group uint32, d *decoder) {
+	st.byGroup = nil
+	for d.list() {
+		n, value := d.uvarint(), d.bytes()
+		st.key = append(binary.LittleEndian.AppendUint32(st.key[:0], group), value...)
+		h := hashInGroup(hashBytes(value, processSeed), group)
+		st.values.entries.at(st.values.find(h, st.key)).n += n
+	}
+}
+
+// valuesOf returns the numbers of a group's values.
+func (st *topState) valuesOf(group uint32) []uint32 {
 	if st.byGroup == nil {
 		st.sortByGroup()
 	}
-	x := &st.values
-	var ids []uint32
-	if int(group)+1 < len(st.start) {
-		ids = st.byGroup[st.start[group]:st.start[group+1]]
+	if int(group)+1 >= len(st.start) {
+		return nil
 	}
+	return st.byGroup[st.start[group]:st.start[group+1]]
+}
+
+func (st *topState) result(group uint32, s *Spec, buf *[]byte) event.Value {
+	x := &st.values
+	ids := st.valuesOf(group)
 	if len(ids) == 0 {
 		return event.Value{Kind: event.Null}
 	}

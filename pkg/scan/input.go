@@ -54,7 +54,7 @@ func (e *engine) enter(j *job) turn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if b.First {
-		e.inputs[b.Input] = e.newInput(b, e.inputs[b.Input])
+		e.begin(b)
 		e.moved.Broadcast()
 	}
 	in := e.inputOf(b)
@@ -81,12 +81,25 @@ func (e *engine) enter(j *job) turn {
 	return t
 }
 
-func (e *engine) newInput(b *stream.Block, prev *input) *input {
-	in := &input{prev: prev, first: b.SeqInInput, next: b.SeqInInput, format: e.o.Format, modTime: b.ModTime}
+// begin notes a new file. Workers may come here with the first blocks of several
+// files of one name in any order: the chain has the youngest first.
+func (e *engine) begin(b *stream.Block) {
+	in := &input{first: b.SeqInInput, next: b.SeqInInput, format: e.o.Format, modTime: b.ModTime}
 	in.tryOpen()
-	// Blocks of files before that one may still be on their way to a worker, but
-	// there are only so many blocks.
-	last := in
+	younger := (*input)(nil)
+	older := e.inputs[b.Input]
+	for older != nil && older.first > in.first {
+		younger, older = older, older.prev
+	}
+	in.prev = older
+	if younger == nil {
+		e.inputs[b.Input] = in
+	} else {
+		younger.prev = in
+	}
+	// Blocks of older files may still be on their way to a worker, but there are
+	// only so many blocks.
+	last := e.inputs[b.Input]
 	for range 2 * cap(e.free) {
 		if last.prev == nil {
 			break
@@ -94,7 +107,6 @@ func (e *engine) newInput(b *stream.Block, prev *input) *input {
 		last = last.prev
 	}
 	last.prev = nil
-	return in
 }
 
 // inputOf returns the input of a block; nil if its first block is still on its

@@ -3,8 +3,8 @@
 //	samplelog [-n N] DIR
 //
 // DIR/access.log (nginx's combined format), the same as DIR/access.log.gz, and
-// the same requests as DIR/app.ndjson, N lines each (200,000). The same N gives
-// the same lines on every machine.
+// the same requests as DIR/app.ndjson and DIR/app.log (logfmt), N lines each
+// (200,000). The same N gives the same lines on every machine.
 package main
 
 import (
@@ -38,7 +38,7 @@ func run(dir string, n int) (err error) {
 		return err
 	}
 	var outs []*bufio.Writer
-	for _, name := range []string{"access.log", "access.log.gz", "app.ndjson"} {
+	for _, name := range []string{"access.log", "access.log.gz", "app.ndjson", "app.log"} {
 		f, err := os.Create(filepath.Join(dir, name))
 		if err != nil {
 			return err
@@ -59,12 +59,13 @@ func run(dir string, n int) (err error) {
 	}
 
 	shop := newShop()
-	var access, app []byte
+	var access, app, logfmt []byte
 	for i := range n {
 		r := shop.next()
 		access = r.appendCombined(access[:0])
 		app = r.appendJSON(app[:0], i)
-		for k, line := range [][]byte{access, access, app} {
+		logfmt = r.appendLogfmt(logfmt[:0])
+		for k, line := range [][]byte{access, access, app, logfmt} {
 			if _, err := outs[k].Write(line); err != nil {
 				return err
 			}
@@ -144,4 +145,31 @@ func (r *request) appendJSON(b []byte, i int) []byte {
 		b = append(b, `,"error":"upstream timed out"`...)
 	}
 	return append(b, "}\n"...)
+}
+
+// appendLogfmt appends what the application says of the request in short. For
+// our texts Go's escapes are those of logfmt, too.
+func (r *request) appendLogfmt(b []byte) []byte {
+	b = append(b, "time="...)
+	b = r.time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	switch {
+	case r.status >= 500:
+		b = append(b, ` level=error msg="upstream timed out"`...)
+	case r.odd != "":
+		b = append(b, ` level=warn msg="no HTTP"`...)
+	default:
+		b = append(b, " level=info msg=served"...)
+	}
+	if r.odd != "" {
+		b = append(b, " request="...)
+		b = strconv.AppendQuoteToASCII(b, r.odd)
+	} else {
+		b = append(b, " path="...)
+		b = append(b, r.path...)
+	}
+	b = append(b, " status="...)
+	b = strconv.AppendInt(b, int64(r.status), 10)
+	b = append(b, " ms="...)
+	b = strconv.AppendFloat(b, float64(r.micros)/1e3, 'f', -1, 64)
+	return append(b, '\n')
 }

@@ -25,7 +25,7 @@ func TestFiles(t *testing.T) {
 		}
 		return b
 	}
-	access, app := read("access.log"), read("app.ndjson")
+	access, app, logfmt := read("access.log"), read("app.ndjson"), read("app.log")
 
 	z, err := gzip.NewReader(bytes.NewReader(read("access.log.gz")))
 	if err != nil {
@@ -74,12 +74,23 @@ func TestFiles(t *testing.T) {
 		t.Errorf("%d odd requests", odd)
 	}
 
+	pairs := regexp.MustCompile(`^time=\S+ level=(info|warn|error) msg=(\w+|"[^"]*") (path=[^\s"]+|request="(\\.|[^"\\])*") status=\d{3} ms=\d+(\.\d+)?$`)
+	lines = bytes.Split(bytes.TrimSuffix(logfmt, []byte{'\n'}), []byte{'\n'})
+	if len(lines) != n {
+		t.Errorf("app.log has %d lines", len(lines))
+	}
+	for i, line := range lines {
+		if !pairs.Match(line) {
+			t.Errorf("app.log:%d: %s", i+1, line)
+		}
+	}
+
 	// The same lines on every machine and in every release; change the sums when
 	// the sample is meant to change.
 	for name, c := range map[string]struct {
 		data []byte
 		sum  uint32
-	}{"access.log": {access, 0x9c9d3ab2}, "app.ndjson": {app, 0x459c8a48}} {
+	}{"access.log": {access, 0x9c9d3ab2}, "app.ndjson": {app, 0x459c8a48}, "app.log": {logfmt, 0xcec2c9ec}} {
 		if got := crc32.ChecksumIEEE(c.data); got != c.sum {
 			t.Errorf("%s has the sum %#x, not %#x", name, got, c.sum)
 		}

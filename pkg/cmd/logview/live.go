@@ -156,8 +156,8 @@ func (l *live) changes() error {
 	err := l.table.Rows(l.order, int(max(l.o.top, 0)), func(row agg.Row) error {
 		value, key := e.row(row), e.rowKey(row.Keys)
 		hash := maphash.Bytes(l.seed, value.B)
-		was, there := l.shown[string(key.B)]
-		l.shown[string(key.B)] = shownRow{hash, l.round}
+		was, there := l.shown[string(e.key)]
+		l.shown[string(e.key)] = shownRow{hash, l.round}
 		if there && was.hash == hash {
 			return nil
 		}

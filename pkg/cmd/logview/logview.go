@@ -30,7 +30,7 @@ func New() *cli.Command {
 	return &cli.Command{
 		Name:     "logview",
 		Summary:  "group events, count and measure the groups, show them",
-		Synopsis: []string{"logview [-f] [-g EXPR] [-a AGGS] [--sort COL[:asc|desc]] [--top N] [--exact]", "        [-i FORMAT] [-w EXPR] [-S TIME] [-U TIME] [-o FORMAT] [FILE ...]"},
+		Synopsis: []string{"logview [-f] [-g EXPR] [-a AGGS] [--sort COL[:asc|desc]] [--top N] [--exact]", "        [-i FORMAT] [-w EXPR] [-S TIME] [-U TIME] [-o FORMAT] [-H] [--memory SIZE] [FILE ...]"},
 		Examples: `logview -i combined -g .path --top 5 access.log
 logview -g .path,.status -a 'count,p99(.ms)' --sort p99_ms --top 10 app.ndjson
 logview -g '$time[:13]' -a 'count,5xx=count(.status>=500)' -o csv app.ndjson`,
@@ -96,7 +96,7 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	// The collector begins with a heap of 4 MiB and runs each time it has doubled,
 	// while the groups grow. An array that nobody touches, and that therefore
 	// takes no memory, makes it begin later.
-	ballast := make([]byte, 48<<20)
+	ballast := make([]byte, min(48<<20, o.memory/8))
 	defer runtime.KeepAlive(ballast)
 	stopped, err := r.Run(ctx, newOperator, func(*scan.Result, reader.Report) error { return nil }, nil)
 	if err != nil || stopped || ctx.Err() != nil {

@@ -11,7 +11,7 @@ import (
 type encoder struct {
 	prefixes   [][]byte // the names as JSON, each with its colon
 	names      []string
-	key, value []byte
+	key, value []byte // JSON, of the last row
 }
 
 func newEncoder(v *view) *encoder {
