@@ -11,6 +11,10 @@ import (
 // keeps for each.
 const maxNames = 100000
 
+// maxName is how long a name may be, in bytes. It stands in every event: one of
+// megabytes before records of two bytes would take more memory than there is.
+const maxName = 1024
+
 // csvHead is what the first line says. It never changes: all Parsers of an input
 // share it.
 type csvHead struct {
@@ -43,15 +47,21 @@ func (s separated) head(data []byte) (n int, head any, err error) {
 	}
 	var names []string
 	var buf []byte
-	count := 0
+	count, long := 0, 0
 	err = s.fields(record, func(f csvField) {
-		if count++; count <= maxNames {
+		if count++; count <= maxNames && long == 0 {
 			buf = s.appendText(buf[:0], record, f)
 			names = append(names, string(buf))
+			if len(buf) > maxName {
+				long = count
+			}
 		}
 	})
 	if err == nil && count > maxNames {
 		err = event.Bad("the first line names %d fields, more than %d", count, maxNames)
+	}
+	if err == nil && long > 0 {
+		err = event.Bad("name %d of the first line is longer than %d bytes", long, maxName)
 	}
 	if err != nil {
 		return n, nil, err

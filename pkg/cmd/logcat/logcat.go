@@ -30,7 +30,8 @@ func New() *cli.Command {
 		Synopsis: []string{"logcat [-f | --merge] [-n N | -c N] [-i FORMAT] [-S TIME] [-U TIME]", "       [-w EXPR] [-m EXPR] [-o FORMAT] [FILE ...]"},
 		Examples: `logcat -w '.status>=500' app.ndjson | jq .path
 logcat -i combined -S -1h -m '{path,status}' access.log access.log.1.gz
-logcat -o csv -m '{time,level,msg}' app.ndjson > app.csv`,
+logcat -o csv -m '{time,level,msg}' app.ndjson > app.csv
+logcat -f -w '.status>=500' app.ndjson`,
 		AddFlags: o.addFlags,
 		Run:      o.run,
 	}
