@@ -136,7 +136,7 @@ func TestHeadError(t *testing.T) {
 	if got := k.out.String(); got != "\"h;|1;\"\n" {
 		t.Errorf("got %q", got)
 	}
-	if want := []string{"a: no head"}; !slices.Equal(k.failed, want) {
+	if want := []string{"a: a: no head"}; !slices.Equal(k.failed, want) {
 		t.Errorf("failed %q, want %q", k.failed, want)
 	}
 }

@@ -269,7 +269,9 @@ func (w *worker) block(j *job) {
 	out.lines, out.Seq, j.failed, j.fatal = 0, b.Seq, nil, nil
 	defer w.op.EndBlock(out)
 	t := w.e.enter(j)
-	if !b.Long && b.Err == nil {
+	// Where the records are the lines of the block, they are counted on the way.
+	counted := t.records == 0 && t.line == 0 && len(t.data) == len(b.Data)
+	if !counted && !b.Long && b.Err == nil {
 		out.lines = countLines(b.Data)
 	}
 	if j.failed = t.err; t.err != nil || len(t.data) == 0 || t.in.format == nil {
@@ -304,6 +306,9 @@ func (w *worker) block(j *job) {
 		}
 		r.Seq++
 		r.line += lines
+	}
+	if counted {
+		out.lines = r.line
 	}
 }
 
