@@ -475,3 +475,42 @@ func TestFilterMemory(t *testing.T) {
 		})
 	}
 }
+
+// What stands in the input does not decide how much memory it takes: quotes that
+// never close, long names before short records, endless escapes and brackets.
+func TestHostileMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	const limit = 640 << 20
+	for _, test := range []struct {
+		name, head string
+		block      []byte
+		size       int64
+		args       []string
+	}{
+		{"open quote", "a,b\n\"x", bytes.Repeat([]byte("y,z\n"), 1<<18), 60e6, []string{"-i", "csv"}},
+		{"long name", strings.Repeat("n", 1000) + "\n", bytes.Repeat([]byte("1\n"), 1<<19), 2e6, []string{"-i", "csv"}},
+		{"escapes", "a=\"", bytes.Repeat([]byte(`\n\"`), 1<<18), 60e6, []string{"-i", "logfmt"}},
+		{"brackets", "", bytes.Repeat([]byte(`[`), 1<<20), 60e6, []string{"--prefix"}},
+		{"elements", "<34>1 2026-03-14T09:00:00Z h a 1 i ", bytes.Repeat([]byte(`[a b="c"]`), 1<<17), 60e6, []string{"-i", "syslog"}},
+		{"table", "", bytes.Repeat([]byte("{\"a\":1}\n"), 1<<17), 30e6, []string{"-o", "table"}},
+		{"merge", "", bytes.Repeat([]byte("{\"ts\":1}\n"), 1<<17), 60e6, []string{"--merge"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := start(t, "bash", append([]string{"-c", `exec logcat "$@" > /dev/null`, "bash"}, test.args...)...)
+			p.write(test.head)
+			p.pour(test.block, test.size)
+			time.Sleep(100 * time.Millisecond)
+			if got := peakMemory(t, p.Process.Pid); got > limit {
+				t.Errorf("%d MiB of memory", got>>20)
+			} else {
+				t.Logf("%d MiB of memory", got>>20)
+			}
+			p.in.Close()
+			if code, _ := p.status(); code != 0 && code != 1 && code != 3 {
+				t.Errorf("exit %d\n%s", code, p.errors)
+			}
+		})
+	}
+}

@@ -30,7 +30,7 @@ func New() *cli.Command {
 	return &cli.Command{
 		Name:     "logview",
 		Summary:  "group events, count and measure the groups, show them",
-		Synopsis: []string{"logview [-f] [-g EXPR] [-a AGGS] [--sort COL[:asc|desc]] [--top N] [--exact]", "        [-i FORMAT] [-w EXPR] [-S TIME] [-U TIME] [-o FORMAT] [-H] [--memory SIZE] [FILE ...]"},
+		Synopsis: []string{"logview [-f] [-g EXPR] [-a AGGS] [--sort COL[:asc|desc]] [--top N] [--exact]", "        [-i FORMAT] [-w EXPR] [-S TIME] [-U TIME] [-o FORMAT] [-H]", "        [--memory SIZE] [FILE ...]"},
 		Examples: `logview -i combined -g .path --top 5 access.log
 logview -g .path,.status -a 'count,p99(.ms)' --sort p99_ms --top 10 app.ndjson
 logview -g '$time[:13]' -a 'count,5xx=count(.status>=500)' -o csv app.ndjson
