@@ -214,7 +214,10 @@ func (r *Reader) read(ctx context.Context, o scan.Options, newOperator func() sc
 			files = []string{"-"}
 		}
 		from.BlockSize = mergeBlock(len(files))
-		for _, name := range files {
+		for i, name := range files {
+			if name == "-" && slices.Contains(files[:i], "-") {
+				from.Stdin = strings.NewReader("") // what there was has been taken
+			}
 			in := source.Open([]string{name}, from)
 			defer in.Close()
 			inputs, all = append(inputs, in), append(all, in)
