@@ -174,6 +174,7 @@ func FuzzCSV(f *testing.F) {
 func FuzzTSV(f *testing.F) {
 	f.Add("x", "y\t")
 	f.Add("\\n\\", "\n\r\\t")
+	f.Add("\"\\\"", "\\\"")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		a, b = valid(a), valid(b)
 		value := object("a", a, "b", b)
@@ -190,7 +191,13 @@ func FuzzTSV(f *testing.F) {
 		}
 		unescape := strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r", `\t`, "\t")
 		for i, want := range []string{a, b} {
-			if got := unescape.Replace(fields[i]); got != want {
+			field := fields[i]
+			if rest, quote := strings.CutPrefix(field, `\"`); quote {
+				field = `"` + rest
+			} else if strings.HasPrefix(field, `"`) {
+				t.Errorf("%q begins with a quote", field)
+			}
+			if got := unescape.Replace(field); got != want {
 				t.Errorf("field %q came back as %q", want, got)
 			}
 		}
