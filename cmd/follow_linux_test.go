@@ -347,7 +347,7 @@ func TestFollowView(t *testing.T) {
 	p.wantEnd(130)
 
 	// Folded by key, that is the view.
-	p = start(t, "bash", "-c", "logview -f -o value -g .p --top 1 "+log+" | logcat -m .count")
+	p = start(t, "bash", "-c", "timeout 10 logview -f -o value -g .p --top 1 "+log+" | logcat -m .count") // ending bash does not end them
 	p.wantLines("3")
 	appendTo(t, log, "{\"p\":\"a\"}\n")
 	p.wantLines("4")
