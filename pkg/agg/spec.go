@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"logtools/pkg/event"
 	"logtools/pkg/expr"
 )
 
@@ -71,24 +72,12 @@ type SyntaxError struct {
 
 // Error returns the message and the list in one line.
 func (e *SyntaxError) Error() string {
-	return fmt.Sprintf("%s in aggregates '%s'", e.Msg, oneLine(e.Src))
+	return fmt.Sprintf("%s in aggregates '%s'", e.Msg, event.OneLine(e.Src))
 }
 
 // Caret returns two lines to print under the message: the list, and a caret
 // under the place.
-func (e *SyntaxError) Caret() string {
-	return "\t" + oneLine(e.Src) + "\n\t" + strings.Repeat(" ", utf8.RuneCountInString(e.Src[:e.Offset])) + "^"
-}
-
-// oneLine replaces control characters by spaces, so that columns stay.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' {
-			return ' '
-		}
-		return r
-	}, s)
-}
+func (e *SyntaxError) Caret() string { return event.Caret(e.Src, e.Offset) }
 
 // Parse reads a list of aggregates: [NAME=]FUNC[(EXPR)] separated by commas.
 // It does not compile EXPR, it only finds its end. Without NAME an aggregate

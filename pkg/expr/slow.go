@@ -93,7 +93,7 @@ type slot struct {
 func compileSlow(src string, q *gojq.Query, use *usage) (s *slowProgram, err error) {
 	defer func() {
 		if x := recover(); x != nil {
-			s, err = nil, &SyntaxError{Src: src, Msg: oneLine(fmt.Sprintf("program cannot be compiled: %v", x))}
+			s, err = nil, &SyntaxError{Src: src, Msg: event.OneLine(fmt.Sprintf("program cannot be compiled: %v", x))}
 		}
 	}()
 	s = &slowProgram{whole: true}

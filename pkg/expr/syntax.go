@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
+
+	"logtools/pkg/event"
 )
 
 // SyntaxError says why a program does not compile, and where.
@@ -19,56 +20,16 @@ type SyntaxError struct {
 
 // Error returns the message and the program in one line.
 func (e *SyntaxError) Error() string {
-	return fmt.Sprintf("%s in expression '%s'", e.Msg, oneLine(e.Src))
+	return fmt.Sprintf("%s in expression '%s'", e.Msg, event.OneLine(e.Src))
 }
 
 // Caret returns two lines to print under the message: the program's line with
 // the trouble, after a tab, and a caret under the place. There is no newline at
 // the end.
-func (e *SyntaxError) Caret() string {
-	at := min(max(e.Offset, 0), len(e.Src))
-	start := strings.LastIndexByte(e.Src[:at], '\n') + 1
-	line := e.Src[start:]
-	if i := strings.IndexByte(line, '\n'); i >= 0 {
-		line = line[:i]
-	}
-	pad := 0
-	for _, c := range oneLine(e.Src[start:at]) {
-		pad += width(c)
-	}
-	return "\t" + strings.TrimRight(oneLine(line), " ") + "\n\t" + strings.Repeat(" ", pad) + "^"
-}
-
-// oneLine replaces what would move the cursor, or control the terminal, by
-// spaces.
-func oneLine(s string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) {
-			return ' '
-		}
-		return c
-	}, s)
-}
-
-// width returns how many columns of a terminal c takes: good enough for the
-// place of a caret.
-func width(c rune) int {
-	switch {
-	case c < 0x300:
-		return 1
-	case unicode.In(c, unicode.Mn, unicode.Me, unicode.Cf):
-		return 0
-	case c >= 0x1100 && c <= 0x115f, c >= 0x2e80 && c <= 0xa4cf, c >= 0xac00 && c <= 0xd7a3,
-		c >= 0xf900 && c <= 0xfaff, c >= 0xfe30 && c <= 0xfe6f, c >= 0xff00 && c <= 0xff60,
-		c >= 0xffe0 && c <= 0xffe6, c >= 0x1f300 && c <= 0x1f64f, c >= 0x1f900 && c <= 0x1f9ff,
-		c >= 0x20000 && c <= 0x3fffd:
-		return 2
-	}
-	return 1
-}
+func (e *SyntaxError) Caret() string { return event.Caret(e.Src, e.Offset) }
 
 func fromParseError(src string, err error) *SyntaxError {
-	e := &SyntaxError{Src: src, Offset: len(src), Msg: oneLine(err.Error())}
+	e := &SyntaxError{Src: src, Offset: len(src), Msg: event.OneLine(err.Error())}
 	var pe *gojq.ParseError
 	if errors.As(err, &pe) {
 		e.Offset = pe.Offset - len(pe.Token)
@@ -83,7 +44,7 @@ func fromParseError(src string, err error) *SyntaxError {
 // fromCompileError gives gojq's error its place: gojq's parse tree has none, so
 // the name that the message ends in is looked for in the text.
 func fromCompileError(src string, err error) *SyntaxError {
-	msg := oneLine(err.Error())
+	msg := event.OneLine(err.Error())
 	if name, ok := strings.CutPrefix(msg, "function not defined: "); ok {
 		arity := 0
 		if i := strings.LastIndexByte(name, '/'); i >= 0 {

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"regexp/syntax"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"logtools/pkg/event"
 )
 
 // RegexpError says why a regular expression makes no format, and where.
@@ -21,18 +22,12 @@ const noNamedGroup = "no named group"
 
 // Error returns the message and the expression in one line.
 func (e *RegexpError) Error() string {
-	return fmt.Sprintf("%s in regular expression '%s'", e.Msg, oneLine(e.Src))
+	return fmt.Sprintf("%s in regular expression '%s'", e.Msg, event.OneLine(e.Src))
 }
 
 // Caret returns two lines to print under the message: the expression, after a
 // tab, and a caret under the place. There is no newline at the end.
-func (e *RegexpError) Caret() string {
-	pad := 0
-	for _, c := range oneLine(e.Src[:min(max(e.Offset, 0), len(e.Src))]) {
-		pad += columns(c)
-	}
-	return "\t" + strings.TrimRight(oneLine(e.Src), " ") + "\n\t" + strings.Repeat(" ", pad) + "^"
-}
+func (e *RegexpError) Caret() string { return event.Caret(e.Src, e.Offset) }
 
 // Hint says what to type instead; "" if there is nothing to say.
 func (e *RegexpError) Hint() string {
@@ -155,29 +150,4 @@ func validPrefix(s string) string {
 		i += size
 	}
 	return s
-}
-
-// oneLine replaces what would move the cursor, or control the terminal, by
-// spaces.
-func oneLine(s string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) {
-			return ' '
-		}
-		return c
-	}, s)
-}
-
-// columns returns how many columns of a terminal c takes: good enough for the
-// place of a caret.
-func columns(c rune) int {
-	switch {
-	case c < 0x300:
-		return 1
-	case unicode.In(c, unicode.Mn, unicode.Me, unicode.Cf):
-		return 0
-	case unicode.In(c, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul):
-		return 2
-	}
-	return 1
 }

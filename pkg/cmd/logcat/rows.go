@@ -77,10 +77,7 @@ func (t *rows) pass(c chunk) error {
 		}
 		i = n
 	}
-	if t.table == nil {
-		return t.flush()
-	}
-	if t.table.Full() {
+	if t.table == nil || t.table.Full() {
 		return t.flush()
 	}
 	if t.wait == nil {
@@ -105,27 +102,27 @@ func (t *rows) line(c *chunk, i, n int) error {
 			t.buf = append(h.AppendHeader(t.buf), '\n')
 		}
 	}
-	for k := i; k < n; k++ {
-		_, _, v := c.row(k)
-		from := len(t.buf)
-		// For a table this is the check that all rows fit before the first is
-		// added.
-		if t.buf, err = h.AppendRow(t.buf, v); err != nil {
-			t.buf = t.buf[:mark]
-			return err
-		}
-		t.buf = append(t.buf, '\n')
-		if t.asked {
-			t.buf = t.buf[:from]
+	// A table refuses a row by itself, but of several the first would be in it by
+	// then.
+	if !t.asked || n > i+1 {
+		for k := i; k < n; k++ {
+			_, _, v := c.row(k)
+			if t.buf, err = h.AppendRow(t.buf, v); err != nil {
+				t.buf = t.buf[:mark]
+				return err
+			}
+			t.buf = append(t.buf, '\n')
 		}
 	}
-	t.header = h
 	if !t.asked {
+		t.header = h
 		return nil
 	}
+	t.buf = t.buf[:mark]
 	if t.table == nil {
 		t.table = render.NewTable(h)
 	}
+	t.header = h
 	for k := i; k < n; k++ {
 		_, _, v := c.row(k)
 		if err := t.table.Add(v); err != nil {

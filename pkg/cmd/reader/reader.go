@@ -48,16 +48,13 @@ func New(s *cli.Streams, flags *cli.ReaderFlags, operands []string) (*Reader, er
 	if r.format, err = parse.ByName(flags.Input); err != nil {
 		return nil, usage("--input", err)
 	}
-	if r.format.New == nil { // auto
-		r.format = nil
-	}
 	if flags.Prefix {
-		if r.format == nil {
-			r.format, _ = parse.ByName("json")
-		}
 		if r.format = parse.Prefix(r.format); r.format == nil {
 			return nil, cli.Usagef("--prefix is for JSON, not for -i %s", flags.Input)
 		}
+	}
+	if r.format.New == nil { // auto
+		r.format = nil
 	}
 	if flags.Lossy && flags.Input != "text" {
 		return nil, cli.Usagef("--lossy needs -i text")
@@ -142,9 +139,7 @@ func hintFor(e *expr.SyntaxError) string {
 	case ok && strings.HasSuffix(name, "/0"):
 		name = strings.TrimSuffix(name, "/0")
 		return fmt.Sprintf("a member is .%s, a string is \"%s\"", name, name)
-	case strings.HasPrefix(at, "&"):
-		return "jq has the words and, or, not"
-	case strings.HasPrefix(at, "||") || strings.HasPrefix(at, "|") && strings.HasSuffix(e.Src[:e.Offset], "|"):
+	case strings.HasPrefix(at, "&") || strings.HasPrefix(at, "||") || strings.HasPrefix(at, "|") && strings.HasSuffix(e.Src[:e.Offset], "|"):
 		return "jq has the words and, or, not"
 	case strings.HasPrefix(at, "'"):
 		return `strings are in double quotes: "error"`
