@@ -267,3 +267,35 @@ func (f *fault) number(b []byte, i int) int {
 	}
 	return i
 }
+
+// IsNumber says whether b is a number as JSON writes it.
+func IsNumber(b []byte) bool {
+	if len(b) == 0 || b[0] > '9' || b[0] < '0' && b[0] != '-' { // most text
+		return false
+	}
+	i := 0
+	if b[0] == '-' {
+		i = 1
+	}
+	start := i
+	if i = skipDigits(b, i); i == start || b[start] == '0' && i > start+1 {
+		return false
+	}
+	if i < len(b) && b[i] == '.' {
+		start = i + 1
+		if i = skipDigits(b, start); i == start {
+			return false
+		}
+	}
+	if i < len(b) && b[i]|0x20 == 'e' {
+		i++
+		if i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		start = i
+		if i = skipDigits(b, i); i == start {
+			return false
+		}
+	}
+	return i == len(b)
+}

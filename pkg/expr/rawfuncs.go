@@ -413,43 +413,10 @@ func tonumber(r *Runner, v event.Value) (event.Value, status) {
 	if v.Kind != event.String {
 		return event.Value{}, sErr
 	}
-	if v.Form != event.Plain || !isNumber(v.B) {
+	if v.Form != event.Plain || !event.IsNumber(v.B) {
 		return event.Value{}, sBail
 	}
 	return plain(event.Value{Kind: event.Number, B: v.B})
-}
-
-// isNumber says whether s is a number in JSON.
-func isNumber(s []byte) bool {
-	i := 0
-	digits := func() bool {
-		start := i
-		for i < len(s) && isDigit(s[i]) {
-			i++
-		}
-		return i > start
-	}
-	if i < len(s) && s[i] == '-' {
-		i++
-	}
-	start := i
-	if !digits() || s[start] == '0' && i > start+1 {
-		return false
-	}
-	if i < len(s) && s[i] == '.' {
-		if i++; !digits() {
-			return false
-		}
-	}
-	if i < len(s) && s[i]|0x20 == 'e' {
-		if i++; i < len(s) && (s[i] == '+' || s[i] == '-') {
-			i++
-		}
-		if !digits() {
-			return false
-		}
-	}
-	return i == len(s)
 }
 
 // asciiCase turns the letters from first ('A' or 'a') into the other case.

@@ -162,32 +162,8 @@ const headLen = 6 + stampLen + 2
 // calendar.
 func isHead(b []byte) bool {
 	_ = b[headLen-1]
-	const (
-		zeros = ones * '0'
-		carry = ones * (0x80 - 10)
-		// Which bytes of the four words are digits, and which are fixed.
-		digits0 = 0xffff0000_00000000 //  - - [dd
-		digits1 = 0xffffff00_00000000 // /Mon/yyy
-		digits2 = 0x00ffff00_ffff00ff // y:hh:mm:
-		digits3 = 0xffffffff_0000ffff // ss +zzzz
-		fixed0  = 0x0000ffff_ffffffff
-		fixed1  = 0x000000ff_000000ff
-		fixed2  = 0xff0000ff_0000ff00
-		fixed3  = 0x00000000_00ff0000
-		text0   = ' ' | '-'<<8 | ' '<<16 | '-'<<24 | ' '<<32 | '['<<40
-		text1   = '/' | '/'<<32
-		text2   = ':'<<8 | ':'<<32 | ':'<<56
-		text3   = ' ' << 16
-	)
-	w0 := binary.LittleEndian.Uint64(b)
-	w1 := binary.LittleEndian.Uint64(b[8:])
-	w2 := binary.LittleEndian.Uint64(b[16:])
-	w3 := binary.LittleEndian.Uint64(b[24:])
-	v0, v1, v2, v3 := (w0^zeros)&digits0, (w1^zeros)&digits1, (w2^zeros)&digits2, (w3^zeros)&digits3
-	notDigit := v0 | (v0 + carry&digits0) | v1 | (v1 + carry&digits1) | v2 | (v2 + carry&digits2) | v3 | (v3 + carry&digits3)
-	wrong := (w0^text0)&fixed0 | (w1^text1)&fixed1 | (w2^text2)&fixed2 | (w3^text3)&fixed3 | notDigit&highs
-	return wrong == 0 && (b[27] == '+' || b[27] == '-') && b[32] == ']' && b[33] == ' ' &&
-		isLetter(b[9]) && isLetter(b[10]) && isLetter(b[11])
+	const before = uint64(' ') | '-'<<8 | ' '<<16 | '-'<<24 | ' '<<32 | '['<<40
+	return binary.LittleEndian.Uint64(b)&(1<<48-1) == before && isStamp(b[6:6+stampLen]) && b[32] == ']' && b[33] == ' '
 }
 
 // near is quote where there are marks and one of them is near; ok says so.

@@ -116,7 +116,7 @@ func (p *csvParser) member(v *event.Value, f *csvField, ev *event.Event) {
 	case p.isNull(f):
 		v.Kind = event.Null
 		return
-	case isNumber(b):
+	case event.IsNumber(b):
 		v.Kind, v.Form, v.B = event.Number, event.JSON, b
 		return
 	}
@@ -235,7 +235,7 @@ func (p *csvParser) AppendValue(dst []byte, ev *event.Event) []byte {
 		}
 		text := span{f.from, f.to}
 		if c := b[f.from]; c-'0' <= 9 || c == '-' {
-			if size <= 8 && isShortNumber(binary.LittleEndian.Uint64(b[f.from:]), size) || isNumber(b[f.from:f.to]) {
+			if size <= 8 && isShortNumber(binary.LittleEndian.Uint64(b[f.from:]), size) || event.IsNumber(b[f.from:f.to]) {
 				n = put(d, n, b, text)
 				continue
 			}
@@ -263,40 +263,8 @@ func (p *csvParser) appendEscaped(dst []byte, f *csvField) []byte {
 	return event.AppendString(dst, p.record[f.from:f.to])
 }
 
-// isNumber says whether b is a JSON number.
-func isNumber(b []byte) bool {
-	if len(b) == 0 || b[0] > '9' || b[0] < '0' && b[0] != '-' { // most text
-		return false
-	}
-	i := 0
-	if b[0] == '-' {
-		i = 1
-	}
-	start := i
-	if i = skipDigits(b, i); i == start || b[start] == '0' && i > start+1 {
-		return false
-	}
-	if i < len(b) && b[i] == '.' {
-		start = i + 1
-		if i = skipDigits(b, start); i == start {
-			return false
-		}
-	}
-	if i < len(b) && b[i]|0x20 == 'e' {
-		i++
-		if i < len(b) && (b[i] == '+' || b[i] == '-') {
-			i++
-		}
-		start = i
-		if i = skipDigits(b, i); i == start {
-			return false
-		}
-	}
-	return i == len(b)
-}
-
 // isShortNumber says whether the first size bytes of w, from 1 to 8, are a number
-// without sign and exponent. Its slow twin is isNumber.
+// without sign and exponent. Its slow twin is event.IsNumber.
 func isShortNumber(w uint64, size int) bool {
 	unused := uint(64 - 8*size)
 	x := w ^ ones*'0'

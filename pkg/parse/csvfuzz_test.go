@@ -296,7 +296,7 @@ func FuzzIsNumber(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		want := json.Valid([]byte(s)) && s == strings.TrimSpace(s) && (s[0] == '-' || s[0]-'0' <= 9)
-		if got := isNumber([]byte(s)); got != want {
+		if got := event.IsNumber([]byte(s)); got != want {
 			t.Fatalf("%q: %v, want %v", s, got, want)
 		}
 		if n := len(s); n > 0 && n <= 8 {

@@ -275,7 +275,7 @@ func (a *logfmtPair) split(line []byte, i int) (int, error) {
 	switch text := line[start:i]; {
 	case odd:
 		a.kind = logfmtText
-	case isNumber(text):
+	case event.IsNumber(text):
 		a.kind = logfmtNumber
 	default:
 		a.kind = logfmtPlain

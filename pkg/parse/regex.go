@@ -149,7 +149,7 @@ func (p *regexParser) member(v *event.Value, member *regexMember) {
 	switch b, ok := member.text(p.m, p.line); {
 	case !ok:
 		v.Kind = event.Null
-	case isNumber(b):
+	case event.IsNumber(b):
 		v.Kind, v.Form, v.B = event.Number, event.JSON, b
 	default:
 		*v = stringValue(b, p.simple)
@@ -174,7 +174,7 @@ func (p *regexParser) AppendValue(dst []byte, ev *event.Event) []byte {
 		switch b, ok := p.members[i].text(m, line); {
 		case !ok:
 			dst = append(dst, "null"...)
-		case isNumber(b):
+		case event.IsNumber(b):
 			dst = append(dst, b...)
 		case isPlain(b):
 			dst = append(dst, '"')
