@@ -25,9 +25,15 @@ type FlagDoc struct {
 	Choices []string
 	// File: the value is the name of a file.
 	File bool
-	// Once: giving the flag twice is a mistake, not a change of mind: the user
-	// means both.
-	Once bool
+	// Once is for a flag whose second value would be meant together with the
+	// first, not instead of it, such as a filter: giving it twice is a mistake,
+	// and this is the hint. Of a flag without it, which says how something is
+	// done, the last one counts, so that an alias can be overruled.
+	Once string
+	// Instead are values that other tools know, in lower case, and the hint for
+	// each: what to type here. One stands also for what has a colon and more
+	// behind it.
+	Instead map[string]string
 	// Default is the value when the flag is not given, "" if there is none
 	// worth mention. It is filled in from the variable's value.
 	Default string
@@ -35,12 +41,17 @@ type FlagDoc struct {
 
 // Flags is the set of flags of one command. Each method declares a flag that
 // sets *p; what *p holds before is the default. A flag given twice: the last
-// one counts.
+// one counts, unless FlagDoc.Once says otherwise.
 type Flags struct {
 	command string
 	set     *pflag.FlagSet
 	docs    []FlagDoc
+	instead map[string]string
 }
+
+// Instead says what to type instead of flags that other commands have: hints by
+// the flag, with its dashes.
+func (f *Flags) Instead(hints map[string]string) { f.instead = hints }
 
 // FlagDocs returns the flags of c in the order of declaration, --help and
 // --version last.
@@ -74,6 +85,24 @@ func (d *FlagDoc) accepts(text string) bool {
 	})
 }
 
+// hintFor says what to type instead of a text that is none of the choices; ""
+// if there is no telling.
+func (d *FlagDoc) hintFor(text string) string {
+	text = strings.ToLower(text)
+	known, _, _ := strings.Cut(text, ":")
+	if hint, ok := d.Instead[known]; ok {
+		return hint
+	}
+	near := nearest(text, d.Choices)
+	if near == "" {
+		return ""
+	}
+	if d.Short != "" {
+		return "try -" + d.Short + " " + near
+	}
+	return "try --" + d.Name + "=" + near
+}
+
 // words are the choices that can be completed.
 func (d *FlagDoc) words() string {
 	var all []string
@@ -90,14 +119,9 @@ func (d *FlagDoc) words() string {
 // and a filter that then lets everything pass helps nobody.
 func (f *Flags) String(p *string, d FlagDoc) {
 	d.Default = *p
-	given := false
 	f.add(d, func(text string) error {
-		if d.Once && given {
-			return errors.New("given twice; put both in one, with a comma between")
-		}
-		given = true
 		if d.Choices != nil && !d.accepts(text) {
-			return choiceError(text, d.Choices)
+			return WithHint(choiceError(text, d.Choices), d.hintFor(text))
 		}
 		if text == "" {
 			return errors.New("the value is empty")
@@ -162,7 +186,18 @@ func (f *Flags) toggle(d FlagDoc, set func(on bool) error) {
 
 func (f *Flags) add(d FlagDoc, set func(string) error) {
 	f.docs = append(f.docs, d)
-	flag := f.set.VarPF(setter(set), d.Name, d.Short, d.Usage)
+	once := set
+	if d.Once != "" {
+		given := false
+		once = func(text string) error {
+			if given {
+				return WithHint(errors.New("given twice"), d.Once)
+			}
+			given = true
+			return set(text)
+		}
+	}
+	flag := f.set.VarPF(setter(once), d.Name, d.Short, d.Usage)
 	if d.Value == "" {
 		flag.NoOptDefVal = "true"
 	}
@@ -259,7 +294,13 @@ func (f *Flags) explain(err error) error {
 
 func (f *Flags) unknown(flag, name string) error {
 	err := Usagef("unknown flag %s", flag)
-	if near := f.nearest(name); near != "" {
+	var names []string
+	for _, d := range f.docs {
+		names = append(names, d.Name)
+	}
+	if hint, ok := f.instead[flag]; ok {
+		err.Hint = hint
+	} else if near := nearest(name, names); near != "" {
 		err.Hint = "try --" + near
 	} else {
 		err.Hint = f.command + " --help lists the flags"
@@ -267,17 +308,17 @@ func (f *Flags) unknown(flag, name string) error {
 	return err
 }
 
-// nearest returns the flag that name may be a mistyping or the beginning of,
-// "" if there is none.
-func (f *Flags) nearest(name string) string {
+// nearest returns the one of words that text may be a mistyping or the beginning
+// of, "" if there is none.
+func nearest(text string, words []string) string {
 	best, least := "", 3 // up to 2 typing errors, fewer in short names
-	for _, d := range f.docs {
-		dist := editDistance(name, d.Name)
-		if strings.HasPrefix(d.Name, name) && name != "" {
+	for _, word := range words {
+		dist := editDistance(text, word)
+		if strings.HasPrefix(word, text) && text != "" {
 			dist = 0
 		}
-		if dist < least && dist <= len(name)/3 {
-			best, least = d.Name, dist
+		if dist < least && dist <= len(text)/3 {
+			best, least = word, dist
 		}
 	}
 	return best

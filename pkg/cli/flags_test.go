@@ -26,7 +26,9 @@ func testCommand(o *options, run func(s *Streams, operands []string) error) *Com
 		Synopsis: []string{"logcat [-n N] [LOG…]", "logcat --describe LOG"},
 		Examples: "logcat -w '.status>=500' app.ndjson | jq .path\n",
 		AddFlags: func(f *Flags) {
-			o.ReaderFlags.Add(f, []string{"auto", "json", "combined"}, []string{"event", "value"})
+			o.ReaderFlags.Add(f, Formats{[]string{"auto", "json", "combined", "regex:RE"}, map[string]string{"nginx": "try -i combined", "regex": "-i regex:RE"}},
+				Formats{Names: []string{"event", "value"}})
+			f.Instead(map[string]string{"-e": "try -w", "--grep": "try -w"})
 			f.Count(&o.tail, FlagDoc{Name: "tail", Short: "n", Value: "N", Usage: "the last N events"})
 			f.Bool(&o.exact, FlagDoc{Name: "exact", Short: "x", Usage: "forbid sketches"})
 			f.Size(&o.limit, 1024, 1<<30, FlagDoc{Name: "memory-limit-of-all", Value: "SIZE", Usage: "memory"})
@@ -53,6 +55,8 @@ func TestFlags(t *testing.T) {
 		{"-n5 -x=false", func(o *options) any { return []any{o.tail, o.exact} }, "[5 false]", ""},
 		{"-xn 5", func(o *options) any { return []any{o.tail, o.exact} }, "[5 true]", ""},
 		{"-n 1 -n 2", func(o *options) any { return o.tail }, "2", ""},
+		{"-i json -o event -i auto -o value", func(o *options) any { return o.Input + o.Output }, "autovalue", ""},
+		{"-x -x", func(o *options) any { return o.exact }, "true", ""},
 		{"--tail=5 --exact", func(o *options) any { return []any{o.tail, o.exact} }, "[5 true]", ""},
 		{"--tail 5", func(o *options) any { return o.tail }, "5", ""},
 		{"-S -1h", func(o *options) any { return o.Since }, "-1h", ""},
@@ -114,7 +118,19 @@ func TestFlagErrors(t *testing.T) {
 		{[]string{"--rejects="}, "--rejects: the value is empty\n"},
 		{[]string{"--bad=", "x"}, "--bad: \"\" is not skip, ok or fail\n"},
 		{[]string{"--bad", "maybe"}, "--bad: \"maybe\" is not skip, ok or fail\n"},
-		{[]string{"-i", "xml"}, "--input: \"xml\" is not auto, json or combined\n"},
+		{[]string{"-i", "xml"}, "--input: \"xml\" is not auto, json, combined or regex:RE\n"},
+		{[]string{"-i", "NGINX"}, "--input: \"NGINX\" is not auto, json, combined or regex:RE\nhint: try -i combined\n"},
+		{[]string{"-i", "regex"}, "--input: \"regex\" is not auto, json, combined or regex:RE\nhint: -i regex:RE\n"},
+		{[]string{"-i", "Regex:(x)"}, "--input: \"Regex:(x)\" is not auto, json, combined or regex:RE\nhint: -i regex:RE\n"},
+		{[]string{"-i", "jsno"}, "--input: \"jsno\" is not auto, json, combined or regex:RE\nhint: try -i json\n"},
+		{[]string{"-i", "JSON"}, "--input: \"JSON\" is not auto, json, combined or regex:RE\nhint: try -i json\n"},
+		{[]string{"--color", "alway"}, "--color: \"alway\" is not auto, always or never\nhint: try --color=always\n"},
+		{[]string{"-w", ".a", "f", "--where=.b"}, "--where: given twice\nhint: join them with and: -w 'A and B'\n"},
+		{[]string{"-w", ".a", "-w", ".a"}, "--where: given twice\nhint: join them with and: -w 'A and B'\n"},
+		{[]string{"-w", ".a", "-w", ""}, "--where: given twice\nhint: join them with and: -w 'A and B'\n"},
+		{[]string{"-S", "today", "-S-1h"}, "--since: given twice\nhint: give only the later one\n"},
+		{[]string{"-xe"}, "unknown flag -e\nhint: try -w\n"},
+		{[]string{"--grep", "x"}, "unknown flag --grep\nhint: try -w\n"},
 		{[]string{"-n", "-5"}, "--tail: \"-5\" is not a whole number from 0\n"},
 		{[]string{"-n", "x\x1b"}, "--tail: \"x\\x1b\" is not a whole number from 0\n"},
 		{[]string{"-n", "9223372036854775808"}, "--tail: \"9223372036854775808\" is not a whole number from 0\n"},
@@ -164,7 +180,7 @@ func TestFlagDocs(t *testing.T) {
 	for _, d := range docs {
 		switch d.Name {
 		case "input":
-			if d.Default != "auto" || d.Short != "i" || len(d.Choices) != 3 || d.Value != "FORMAT" {
+			if d.Default != "auto" || d.Short != "i" || len(d.Choices) != 4 || d.Value != "FORMAT" {
 				t.Errorf("%+v", d)
 			}
 		case "max-line":
@@ -194,7 +210,7 @@ Usage:
 
 Flags:
   -i, --input FORMAT      format of files and standard input: auto, json,
-                          combined (default auto)
+                          combined, regex:RE (default auto)
   -t, --time EXPR         event time
   -k, --key EXPR          event key
   -w, --where EXPR        only events for which this is true

@@ -56,6 +56,17 @@ func (o *output) close() {
 	}
 }
 
+// closed says that the reader has gone away, which ends the output as a write
+// would have.
+func (o *output) closed() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.err = ErrClosed
+		o.cancel(o.err)
+	}
+}
+
 func (o *output) fail(verb string, err error) {
 	var path *fs.PathError
 	if errors.As(err, &path) {

@@ -48,6 +48,11 @@ var testProcess = &Command{Name: "logcat", Run: func(ctx context.Context, s *Str
 		ready()
 		_, err := io.Copy(io.Discard, s.In)
 		return err
+	case "follow": // an input that says nothing
+		defer s.WatchOutput()()
+		ready()
+		<-ctx.Done()
+		return ctx.Err()
 	case "yes": // until nobody reads
 		for {
 			if _, err := s.Out.Write(bytes.Repeat([]byte("y\n"), 4096)); err != nil {

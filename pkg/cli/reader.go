@@ -25,9 +25,14 @@ type ReaderFlags struct {
 // machines of 32 bits too.
 const maxMaxLine = 1 << 30
 
-// Add declares the flags. inputs are the formats that -i accepts, outputs those
-// of -o.
-func (r *ReaderFlags) Add(f *Flags, inputs, outputs []string) {
+// Formats are those that a flag accepts.
+type Formats struct {
+	Names   []string
+	Instead map[string]string // see FlagDoc
+}
+
+// Add declares the flags. inputs are for -i, outputs for -o.
+func (r *ReaderFlags) Add(f *Flags, inputs, outputs Formats) {
 	usual := func(p *string, text string) {
 		if *p == "" {
 			*p = text
@@ -42,23 +47,29 @@ func (r *ReaderFlags) Add(f *Flags, inputs, outputs []string) {
 		r.MaxLine = 16 << 20
 	}
 	when := []string{"auto", "always", "never"}
-	f.String(&r.Input, FlagDoc{Name: "input", Short: "i", Value: "FORMAT", Choices: inputs,
+	f.String(&r.Input, FlagDoc{Name: "input", Short: "i", Value: "FORMAT", Choices: inputs.Names, Instead: inputs.Instead,
 		Usage: "format of files and standard input"})
 	f.String(&r.Time, FlagDoc{Name: "time", Short: "t", Value: "EXPR",
+		Once:  "the first that is there: -t '.a // .b'",
 		Usage: "event time"})
 	f.String(&r.Key, FlagDoc{Name: "key", Short: "k", Value: "EXPR",
+		Once:  "a key of several members is an array: -k '[.a,.b]'",
 		Usage: "event key"})
 	f.String(&r.Where, FlagDoc{Name: "where", Short: "w", Value: "EXPR",
+		Once:  "join them with and: -w 'A and B'",
 		Usage: "only events for which this is true"})
 	f.String(&r.Since, FlagDoc{Name: "since", Short: "S", Value: "TIME",
+		Once:  "give only the later one",
 		Usage: "only events at or after this time: RFC 3339, a date, -1h30m, today, yesterday"})
 	f.String(&r.Until, FlagDoc{Name: "until", Short: "U", Value: "TIME",
+		Once:  "give only the earlier one",
 		Usage: "only events before this time"})
-	f.String(&r.Output, FlagDoc{Name: "output", Short: "o", Value: "FORMAT", Choices: outputs,
+	f.String(&r.Output, FlagDoc{Name: "output", Short: "o", Value: "FORMAT", Choices: outputs.Names, Instead: outputs.Instead,
 		Usage: "format of the output"})
 	f.String(&r.Bad, FlagDoc{Name: "bad", Value: "WHAT", Choices: []string{PolicySkip, PolicyOK, PolicyFail},
 		Usage: "skip bad lines (exit 3), skip them (exit 0), or stop at the first"})
 	f.String(&r.Rejects, FlagDoc{Name: "rejects", Value: "FILE", File: true,
+		Once:  "one file keeps those of all inputs",
 		Usage: "keep bad lines here, byte for byte"})
 	f.Size(&r.MaxLine, 1, maxMaxLine, FlagDoc{Name: "max-line", Value: "SIZE",
 		Usage: "longest line; a longer one is bad"})

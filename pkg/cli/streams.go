@@ -46,6 +46,19 @@ type Streams struct {
 	status func() string // what a status line says; set while StartProgress runs
 }
 
+// WatchOutput ends the run, as a write would that finds standard output without
+// a reader (ErrClosed), when the reader goes away, so that a command that waits
+// for more input need not wait until it has something to write. Where the system
+// does not tell, the next write ends it. stop ends the watching.
+func (s *Streams) WatchOutput() (stop func()) {
+	if s.stdout != nil {
+		if f, ok := s.stdout.w.(*os.File); ok {
+			return awaitHangup(f, s.stdout.closed)
+		}
+	}
+	return func() {}
+}
+
 // Getenv returns an environment variable, "" if it is not set.
 func (s *Streams) Getenv(name string) string {
 	if s.Env == nil {

@@ -34,8 +34,9 @@ type Options struct {
 	Fields *event.Fields
 	// Zone is the time zone of times that name none; nil is UTC.
 	Zone *time.Location
-	// ModTime is when the input was last written, as far as known: the year of
-	// times that name none is the one nearest to it. The zero Time is now.
+	// ModTime is when the lines were last written, as far as known: the year of
+	// times that name none is the latest that makes them no later than a day after
+	// it. The zero Time is now.
 	ModTime time.Time
 	// Head is what Format.Head has read of this input.
 	Head any
@@ -66,8 +67,8 @@ type Format struct {
 	// their ends; nil for formats that are not detected that way.
 	FitsAll func(lines [][]byte) bool
 
-	// PerInput: a Parser is for one input only, because it depends on
-	// Options.ModTime or Head.
+	// PerInput: a Parser is for one input and one time of its last change only,
+	// because it depends on Options.ModTime or Head.
 	PerInput bool
 	// Head reads what stands at the start of an input before its first event
 	// (csv: the names). data begins with the input's first line that is not blank

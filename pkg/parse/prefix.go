@@ -21,16 +21,24 @@ const prefixTries = 16
 // becomes an array with the new one behind. A line that is JSON as a whole, or
 // has only spaces and a '|' before it, is what it is in f. One without JSON is
 // bad.
+//
+// With auto, programs that write text are among those that write JSON: a line
+// without JSON that begins with a container's name (see behindName) is the text
+// behind that, as a string. An array in such a line is JSON only directly behind
+// the name: text often ends in brackets.
 func Prefix(f *Format) *Format {
+	text := false
 	switch f.Name {
 	case "json", "event", "value":
 	case "auto":
-		f = mustFind("json")
+		f, text = mustFind("json"), true
 	default:
 		return nil
 	}
 	with := *f
-	with.New = func(o Options) Parser { return &prefixParser{json: f.New(o), slots: o.fields().Len()} }
+	with.New = func(o Options) Parser {
+		return &prefixParser{json: f.New(o), slots: o.fields().Len(), text: text}
+	}
 	with.Fits = nil
 	return &with
 }
@@ -38,6 +46,7 @@ func Prefix(f *Format) *Format {
 type prefixParser struct {
 	json  Parser
 	slots int
+	text  bool // lines without JSON may be text
 	clean event.Clean
 	// try is which bracket the JSON of the last line began at, from 1; 0 is the
 	// start of the line. Most lines have as many in their prefix.
@@ -78,7 +87,65 @@ func (p *prefixParser) Parse(line []byte, ev *event.Event) error {
 	if i := skipSpace(line); i < end && line[i] == '{' {
 		return p.json.Parse(line, ev) // no prefix: what is wrong with the JSON says more
 	}
+	if p.text {
+		if i := behindName(dropCR(line)); i >= 0 {
+			return p.parseText(line, i, ev)
+		}
+	}
 	return errNoJSON
+}
+
+// parseText makes an event of a line with text behind a name, which begins at i.
+func (p *prefixParser) parseText(line []byte, i int, ev *event.Event) error {
+	text := dropCR(line)[i:]
+	if k := skipSpace(text); k < len(text) && text[k] == '{' && event.Valid(text) == nil {
+		return p.json.Parse(text, ev) // JSON, but nothing that an event may be
+	}
+	ev.SetValue(stringValue(text, p.clean.NoControl && p.clean.NoBackslash))
+	ev.SetHeaders(withPrefix(ev, trimPrefix(line[:i])))
+	return nil
+}
+
+// behindName returns where the text begins behind the name of a container, as
+// docker compose logs (NAME | text) and kubectl logs --prefix
+// ([pod/NAME/CONTAINER] text) write it; -1 if the line begins with none. One space
+// is left out: messages may be indented.
+func behindName(line []byte) int {
+	i := 0
+	if bytes.HasPrefix(line, []byte("[pod/")) {
+		slashes := 0
+		for ; i < len(line) && line[i] != ']' && line[i] != ' '; i++ {
+			if line[i] == '/' {
+				slashes++
+			}
+		}
+		if i == len(line) || line[i] != ']' || slashes != 2 {
+			return -1
+		}
+	} else {
+		for i < len(line) && isNameByte(line[i]) {
+			i++
+		}
+		spaces := i
+		for i < len(line) && line[i] == ' ' {
+			i++
+		}
+		if spaces == 0 || i == spaces || i == len(line) || line[i] != '|' {
+			return -1
+		}
+	}
+	switch i++; {
+	case i == len(line):
+		return i
+	case line[i] == ' ':
+		return i + 1
+	}
+	return -1
+}
+
+// isNameByte says whether names of containers may have the byte.
+func isNameByte(c byte) bool {
+	return c-'0' <= 9 || c|0x20-'a' <= 'z'-'a' || c == '-' || c == '_' || c == '.'
 }
 
 // errNoJSON is one value for all lines: there may be many.
@@ -91,6 +158,11 @@ func (p *prefixParser) at(try int, line []byte, end int, ev *event.Event) bool {
 	i := nthBracket(line[:end], try)
 	if i < 0 || i >= end || !mayEnclose(line[i], line[end-1]) {
 		return false // most places are told apart here, where it costs nothing
+	}
+	if p.text && line[i] == '[' && try > 0 {
+		if k := behindName(line[:end]); k >= 0 && i != k+skipSpace(line[k:end]) {
+			return false
+		}
 	}
 	prefix := trimPrefix(line[:i])
 	if len(prefix) > 0 && !p.clean.UTF8 && checkUTF8(prefix) != nil {

@@ -1,8 +1,10 @@
 package parse
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -56,7 +58,38 @@ func TestPrefix(t *testing.T) {
 		{"event", `x | {"a":1}`, "no JSON behind the prefix", ""},
 		{"value", `x | {"value":1}`, `{"prefix":"x"}`, `{"value":1}`},
 		{"value", `{"value":1}`, "", `{"value":1}`},
+		// Text, where others write JSON.
+		{"auto", `web-1  | starting`, `{"prefix":"web-1"}`, `"starting"`},
+		{"auto", `db_2 |   "at" \x` + "\t \r", `{"prefix":"db_2"}`, `"  \"at\" \\x\t "`},
+		{"auto", `[pod/web-5d] starting`, "no JSON behind the prefix", ""},
+		{"auto", `[pod/web-5d/nginx/x] starting`, "no JSON behind the prefix", ""},
+		{"auto", `[pod/web 5d/nginx] starting`, "no JSON behind the prefix", ""},
+		{"auto", `[pod/web-5d/nginx]starting`, "no JSON behind the prefix", ""},
+		{"auto", `[pod/web-5d/nginx`, "no JSON behind the prefix", ""},
+		{"auto", `[pod/web-5d/nginx] starting`, `{"prefix":"[pod/web-5d/nginx]"}`, `"starting"`},
+		{"auto", `[pod/web-5d/nginx] 1 [2]`, `{"prefix":"[pod/web-5d/nginx]"}`, `"1 [2]"`},
+		{"auto", `[pod/web-5d/nginx]  [2]`, `{"prefix":"[pod/web-5d/nginx]"}`, `[2]`},
+		{"auto", `web-1  |`, `{"prefix":"web-1"}`, `""`},
+		{"auto", `web-1  | ` + "\r", `{"prefix":"web-1"}`, `""`},
+		{"auto", `web-1  | 12`, `{"prefix":"web-1"}`, `"12"`},
+		{"auto", `web-1  | killed [12]`, `{"prefix":"web-1"}`, `"killed [12]"`},
+		{"auto", `web-1  | [12]`, `{"prefix":"web-1"}`, `[12]`},
+		{"auto", `web-1  | {"a":1`, `{"prefix":"web-1"}`, `"{\"a\":1"`},
+		{"auto", `web-1  | 12:00 {"a":1}`, `{"prefix":"web-1  | 12:00"}`, `{"a":1}`},
+		{"auto", "web.1  | gr\u00fcn", `{"prefix":"web.1"}`, "\"gr\u00fcn\""},
+		{"auto", "web-1  | gr\xfcn", "invalid UTF-8 at column 12", ""},
+		{"auto", `web-1  | {"value":1,"$x":2}`, "an object with value and a member that begins with $ is reserved", ""},
+		{"auto", `web-1 exited with code 0`, "no JSON behind the prefix", ""},
+		{"auto", `web-1| starting`, "no JSON behind the prefix", ""},
+		{"auto", `web-1  |starting`, "no JSON behind the prefix", ""},
+		{"auto", ` | starting`, "no JSON behind the prefix", ""},
+		{"auto", `web-1`, "no JSON behind the prefix", ""},
+		{"auto", `web-1  `, "no JSON behind the prefix", ""},
+		{"auto", `2026-03-01 12:00 | x`, "no JSON behind the prefix", ""},
+		{"auto", `took [12]`, `{"prefix":"took"}`, `[12]`},
 		// Bad lines.
+		{"json", k8s + ` starting`, "no JSON behind the prefix", ""},
+		{"value", `web-1  | starting`, "no JSON behind the prefix", ""},
 		{"json", `web-1  | starting`, "no JSON behind the prefix", ""},
 		{"json", `web-1  | {"a":1} x`, "no JSON behind the prefix", ""},
 		{"json", `web-1  | {"a":1`, "no JSON behind the prefix", ""},
@@ -172,9 +205,31 @@ func FuzzPrefix(f *testing.F) {
 	})
 }
 
+var namePattern = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]+ +\||\[pod/[^] /]*/[^] /]*\])(?: |$)`)
+
+// FuzzBehindName compares behindName with its slow twin, an expression.
+func FuzzBehindName(f *testing.F) {
+	for _, s := range []string{"web-1  | x", "[pod/a/b] x", "[pod/a/b", "web-1  |", "a| b", "[pod/a/b/c] x", " | ", "[pod//]", "\xff | "} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if bytes.IndexByte(line, '\n') >= 0 {
+			return
+		}
+		want := -1
+		if m := namePattern.FindIndex(line); m != nil {
+			want = m[1]
+		}
+		if got := behindName(line); got != want {
+			t.Fatalf("%q: %d, want %d", line, got, want)
+		}
+	})
+}
+
 func TestPrefixAllocatesNothing(t *testing.T) {
 	p := prefixed(t, "json", Options{})
 	var ev event.Event
+	auto := prefixed(t, "auto", Options{})
 	for _, lines := range [][]string{
 		{`web-1  | {"level":"info"}`, `db  | {"level":"info"}`},
 		{`[pod/a/b] {"level":"info"}`, `[pod/a/c] {"level":"warn"}`},
@@ -184,8 +239,10 @@ func TestPrefixAllocatesNothing(t *testing.T) {
 			for _, line := range lines {
 				ev.Reset(0)
 				p.Parse([]byte(line), &ev)
+				ev.Reset(0)
+				auto.Parse([]byte(line), &ev)
 			}
-		}); n > 2 { // the lines' own bytes
+		}); n > 4 { // the lines' own bytes
 			t.Errorf("%s: %v allocations", lines[0], n)
 		}
 	}

@@ -53,10 +53,11 @@ type syslog struct {
 	deep     *event.Reader
 	buf      []byte
 
-	// modTime is when the input was last written; now is that, or what the clock
-	// said when the block began, as a wall clock in zone shows it.
+	// modTime is when the input was last written. No time without a year is later
+	// than latest, which is a day after that, or after what the clock said when the
+	// block began, as a wall clock in zone shows it; year is its year.
 	modTime time.Time
-	now     when.Time
+	latest  when.Time
 	year    int
 
 	// good says that the line last parsed was good; it is then in syslogLine.
@@ -69,7 +70,7 @@ func newSyslog(o Options) Parser {
 	if p.zone == nil {
 		p.zone = time.UTC
 	}
-	p.setNow()
+	p.setLatest()
 	f := o.fields()
 	f.Top(func(name string, slot int, deeper bool) {
 		m := slices.Index(syslogNames[:], name)
@@ -86,21 +87,22 @@ func newSyslog(o Options) Parser {
 	return p
 }
 
-// setNow sets what the nearest year is near to.
-func (p *syslog) setNow() {
+// setLatest sets what no time without a year is later than. A day is for clocks
+// that differ, and for zones that are not said.
+func (p *syslog) setLatest() {
 	t := p.modTime
 	if t.IsZero() {
 		t = time.Now()
 	}
-	t = t.In(p.zone)
-	_, offset := t.Zone()
-	p.now, p.year = when.Time{Sec: t.Unix() + int64(offset)}, t.Year()
+	_, offset := t.In(p.zone).Zone()
+	t = time.Unix(t.Unix()+int64(offset), 0).UTC().AddDate(0, 0, 1)
+	p.latest, p.year = when.Time{Sec: t.Unix()}, t.Year()
 }
 
 func (p *syslog) Block(c event.Clean) {
 	p.clean = c
 	if p.modTime.IsZero() {
-		p.setNow() // a live input may last for years
+		p.setLatest() // a live input may last for years
 	}
 }
 
@@ -344,7 +346,9 @@ func (p *syslog) Time() (when.Time, bool) {
 	}
 	year := p.date.year
 	if year == 0 {
-		year = p.nearestYear()
+		if year = p.latestYear(); year < 0 {
+			return when.Time{}, false
+		}
 	}
 	var buf [64]byte
 	b := append(buf[:0], byte('0'+year/1000), byte('0'+year/100%10), byte('0'+year/10%10), byte('0'+year%10), '-',
@@ -354,29 +358,22 @@ func (p *syslog) Time() (when.Time, bool) {
 	return when.Parse(b, p.zone)
 }
 
-// nearestYear returns the year in which the date is nearest to now.
-func (p *syslog) nearestYear() int {
+// latestYear returns the latest year in which the date there is and is not later
+// than latest: a log holds what was, and the old end of one that is kept for long
+// is no less so. It is -1 if the years that can be written have none.
+func (p *syslog) latestYear() int {
 	d, c := &p.date, p.date.clock
 	num := func(i int) int { return int(c[i]-'0')*10 + int(c[i+1]-'0') }
-	far := 1
-	if d.month == 2 && d.day == 29 {
-		far = 4 // 1900 is as far from 1896 as from 1904
-	}
-	best, least := p.year, int64(1<<62)
-	for year := p.year - far; year <= p.year+far; year++ {
+	// Leap years are eight years apart at most; of other dates this year or the
+	// last one is it.
+	year := min(p.year, 9999)
+	for last := max(year-8, 0); year >= last; year-- {
 		t, ok := when.Date(year, d.month, d.day, num(0), num(3), min(num(6), 59), 0)
-		if !ok {
-			continue
-		}
-		gap := t.Sec - p.now.Sec
-		if gap < 0 {
-			gap = -gap
-		}
-		if gap < least {
-			best, least = year, gap
+		if ok && t.Sec <= p.latest.Sec {
+			return year
 		}
 	}
-	return best
+	return -1
 }
 
 // fitsSyslog takes a line that has a PRI and a time, or is in RFC 5424, or has a

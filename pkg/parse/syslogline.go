@@ -371,18 +371,10 @@ func (d *bsdDate) read(b []byte) int {
 
 func leapYear(y int) bool { return y%4 == 0 && (y%100 != 0 || y%400 == 0) }
 
-// isoTime parses RFC 3339, also without the colon in the zone, or without zone.
+// isoTime parses what when.Parse does, but for a space instead of the T.
 func isoTime(b []byte, zone *time.Location) (when.Time, bool) {
 	t, ok := when.Parse(b, zone)
-	n := len(b)
-	if ok || n < 24 || n > 60 || b[n-5] != '+' && b[n-5] != '-' {
-		return t, ok && b[10] != ' '
-	}
-	var buf [61]byte
-	copy(buf[:], b[:n-2])
-	buf[n-2] = ':'
-	copy(buf[n-1:], b[n-2:])
-	return when.Parse(buf[:n+1], nil)
+	return t, ok && b[10] != ' '
 }
 
 // splitHost finds the host, or the severity in its place, at i; it returns the

@@ -6,16 +6,14 @@ import "math"
 func (c *Chart) appendBars(dst []byte, look Look) []byte {
 	t := c.table
 	// A third is for the bars at least, if text can be cut so far.
-	text := look
-	text.Width = look.Width - len(gap) - look.Width/3
-	t.begin(text)
+	t.begin(look, look.Width-len(gap)-look.Width/3)
 	aggs := len(t.columns) - c.groups
 	b := newBars(c.values, aggs, look.Width-len(gap)-t.width())
 
-	dst = append(t.appendNames(dst, text), '\n')
+	dst = append(t.appendNames(dst, look), '\n')
 	for row := range t.rows() {
 		line := len(dst)
-		dst = append(t.appendRow(dst, row, text, true), gap...)
+		dst = append(t.appendRow(dst, row, look, true), gap...)
 		ink := inkCyan
 		if c.groups > 0 {
 			ink = inkOf(t.field(row, c.groups-1))

@@ -127,6 +127,11 @@ k         v
 a     1e400          │████████
 b  -1.7e308  ████████│
 `},
+		{"a second number is missing", Look{Width: 24}, 1, "k,v,w", []string{`{"k":"a","v":1}`, `{"k":"b","v":2,"w":30}`}, `
+k  v   w
+a  1      ███████
+b  2  30  ██████████████
+`},
 		{"no rows", Look{}, 1, "k,v", nil, "\nk  v\n"},
 	} {
 		if got := chart(t, c.look, c.groups, sums, c.names, c.rows...); got != c.want {

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"time"
 
 	"logtools/pkg/event"
@@ -9,9 +10,9 @@ import (
 
 // found is the members of a value that pretty shows in a way of their own.
 type found struct {
-	times   [len(timeNames)]member // by place in timeNames
-	level   levelMember
-	message member
+	times [len(timeNames)]member // by place in timeNames
+	level levelMember
+	parts [numParts]member
 }
 
 type member struct {
@@ -25,11 +26,35 @@ type levelMember struct {
 	level level
 }
 
+// Parts of what a line says first, without their names.
+const (
+	message = iota
+	// A request, where there is no message.
+	status
+	method
+	path
+	request
+	// What stands before the message in a file of syslog.
+	hostname
+	appname
+	procid
+	numParts
+)
+
 // The names, in the order in which they are taken, in lower case.
 var (
-	timeNames    = [...]string{"time", "timestamp", "ts", "@timestamp", "time_local"}
-	levelNames   = [...]string{"level", "severity", "lvl", "loglevel", "log.level"}
-	messageNames = [...]string{"msg", "message", "text"}
+	timeNames  = [...]string{"time", "timestamp", "ts", "@timestamp", "time_local"}
+	levelNames = [...]string{"level", "severity", "lvl", "loglevel", "log.level"}
+	partNames  = [numParts][4]string{
+		message:  {"msg", "message", "text"},
+		status:   {"status", "status_code", "http_status"},
+		method:   {"method", "request_method", "http_method"},
+		path:     {"path", "request_uri", "uri", "url"},
+		request:  {"request"},
+		hostname: {"hostname"},
+		appname:  {"appname"},
+		procid:   {"procid"},
+	}
 )
 
 const timeLocal = len(timeNames) - 1
@@ -39,18 +64,24 @@ func (f *found) look(v event.Value) {
 	for i := range f.times {
 		f.times[i].at = -1
 	}
-	f.level.at, f.message.at = -1, -1
+	f.level.at = -1
+	for i := range f.parts {
+		f.parts[i].at = -1
+	}
 	if v.Kind != event.Object {
 		return
 	}
 	i := 0
 	for it := v.Members(); it.Next(); i++ {
+		if it.Value.Kind != event.String && it.Value.Kind != event.Number {
+			continue
+		}
 		var buf [16]byte
-		name := lower(it.Name, &buf)
-		if name != nil && (it.Value.Kind == event.String || it.Value.Kind == event.Number) {
+		if name := lower(it.Name, &buf); len(name) > 0 {
 			f.note(i, name, it.Value)
 		}
 	}
+	f.choose()
 }
 
 // note remembers member i if its name and value are of one of the lists. Of
@@ -60,11 +91,13 @@ func (f *found) note(i int, name []byte, v event.Value) {
 		f.times[rank] = member{i, rank, v}
 		return
 	}
-	if rank := indexOf(messageNames[:], name); rank >= 0 {
-		if v.Kind == event.String && len(v.B) > 0 && (f.message.at < 0 || rank <= f.message.rank) {
-			f.message = member{i, rank, v}
+	for p := range partNames {
+		if rank := indexOf(partNames[p][:], name); rank >= 0 {
+			if m := &f.parts[p]; canBe(p, v) && (m.at < 0 || rank <= m.rank) {
+				*m = member{i, rank, v}
+			}
+			return
 		}
-		return
 	}
 	if rank := indexOf(levelNames[:], name); rank >= 0 && (f.level.at < 0 || rank <= f.level.rank) {
 		if l, ok := levelOf(v); ok {
@@ -73,10 +106,70 @@ func (f *found) note(i int, name []byte, v event.Value) {
 	}
 }
 
-// shown says that member i has been shown already.
+// canBe says that v, a string or a number, can be this part.
+func canBe(part int, v event.Value) bool {
+	switch part {
+	case status: // of HTTP; some write it as a string
+		return len(v.B) == 3 && '1' <= v.B[0] && v.B[0] <= '5' && isDigit(v.B[1]) && isDigit(v.B[2])
+	case procid:
+		return len(v.B) > 0
+	}
+	return v.Kind == event.String && len(v.B) > 0
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// choose leaves the parts that say something together; the others are members
+// as any.
+func (f *found) choose() {
+	switch {
+	case f.has(message):
+		f.drop(status, method, path, request)
+	case f.has(method) && f.has(path):
+		f.drop(request)
+	case f.has(status) && f.has(request): // a line that is no METHOD PATH PROTOCOL
+		f.drop(method, path)
+	default:
+		f.drop(status, method, path, request)
+	}
+	switch {
+	case f.has(appname):
+	case f.has(message):
+		f.drop(procid)
+	default:
+		f.drop(hostname, procid)
+	}
+}
+
+func (f *found) has(part int) bool { return f.parts[part].at >= 0 }
+
+func (f *found) drop(parts ...int) {
+	for _, p := range parts {
+		f.parts[p].at = -1
+	}
+}
+
+// any says that some member has a place of its own.
+func (f *found) any() bool {
+	any := f.level.at >= 0
+	for p := range f.parts {
+		any = any || f.has(p)
+	}
+	for k := range f.times {
+		any = any || f.times[k].at >= 0
+	}
+	return any
+}
+
+// shown says that member i has a place of its own.
 func (f *found) shown(i int) bool {
-	if i == f.level.at || i == f.message.at {
+	if i == f.level.at {
 		return true
+	}
+	for p := range f.parts {
+		if i == f.parts[p].at {
+			return true
+		}
 	}
 	for k := range f.times {
 		if i == f.times[k].at {
@@ -95,26 +188,32 @@ func indexOf(names []string, name []byte) int {
 	return -1
 }
 
-// lower returns v's text with ASCII letters in lower case, in buf; nil if it is
+// lower returns v's text with ASCII letters in lower case, without colours (some
+// programs write "\u001b[32minfo\u001b[39m" as a level), in buf; nil if it is
 // longer than buf.
 func lower(v event.Value, buf *[16]byte) []byte {
-	if v.Form == event.JSON {
-		if len(v.B) > 6*len(buf) {
+	text := v.B
+	if v.Form == event.JSON || len(text) > len(buf) {
+		if len(text) > 6*len(buf) {
 			return nil
 		}
 		var long [6 * len(buf)]byte
-		v = event.TextValue(v.AppendText(long[:0]))
+		text = v.AppendText(long[:0])
 	}
-	if len(v.B) > len(buf) {
+	if bytes.IndexByte(text, escape) >= 0 {
+		var long [6 * len(buf)]byte
+		text = dropColors(append(long[:0], text...), 0)
+	}
+	if len(text) > len(buf) {
 		return nil
 	}
-	for i, c := range v.B {
+	for i, c := range text {
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}
 		buf[i] = c
 	}
-	return buf[:len(v.B)]
+	return buf[:len(text)]
 }
 
 func upper(c byte) byte {
@@ -180,7 +279,7 @@ func levelOf(v event.Value) (level, bool) {
 			return level{}, false
 		}
 	}
-	return level{ink: inkBold}, v.Form != event.JSON && len(name) <= 8
+	return level{ink: inkBold}, len(name) <= 8
 }
 
 // inkOf is the colour of what stands for text, a group's value: that of a level

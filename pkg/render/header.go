@@ -1,6 +1,9 @@
 package render
 
 import (
+	"maps"
+	"slices"
+
 	"logtools/pkg/event"
 )
 
@@ -12,6 +15,9 @@ type Header struct {
 	names   []string
 	// scalar: the rows are single values, in one column named "value".
 	scalar bool
+	// first: the names are those of a first value, which others may not have; a
+	// Table adds to them.
+	first bool
 	// index finds a column by name where there are too many to look at each; nil
 	// if there are few.
 	index map[string]int
@@ -52,20 +58,44 @@ func NewHeader(d Dialect, v event.Value) (*Header, error) {
 	if len(names) == 0 {
 		return nil, event.Bad("an object without members makes no header")
 	}
-	return NamedHeader(d, names...), nil
+	h := NamedHeader(d, names...)
+	h.first = true
+	return h, nil
 }
 
 // NamedHeader returns the header of rows that are objects with these members.
 // The names must differ.
 func NamedHeader(d Dialect, names ...string) *Header {
 	h := &Header{dialect: d, names: names}
-	if len(names) > fewColumns {
-		h.index = make(map[string]int, len(names))
-		for i, name := range names {
-			h.index[name] = i
-		}
-	}
+	h.search()
 	return h
+}
+
+// search prepares the search for names.
+func (h *Header) search() {
+	if h.index != nil || len(h.names) <= fewColumns {
+		return
+	}
+	h.index = make(map[string]int, len(h.names))
+	for i, name := range h.names {
+		h.index[name] = i
+	}
+}
+
+// clone returns a header of its own to add to.
+func (h *Header) clone() *Header {
+	c := *h
+	c.names, c.index = slices.Clone(h.names), maps.Clone(h.index)
+	return &c
+}
+
+// add adds a column at the end.
+func (h *Header) add(name string) {
+	h.names = append(h.names, name)
+	if h.index != nil {
+		h.index[name] = len(h.names) - 1
+	}
+	h.search()
 }
 
 // AppendHeader appends the line of names.
@@ -171,12 +201,16 @@ func (h *Header) fill(row []event.Value, v event.Value) error {
 			col = h.column(&it)
 		}
 		if col < 0 {
-			return event.Bad("member %s is not in the header", it.Name.AppendJSON(nil))
+			return notInHeader(&it)
 		}
 		row[col] = it.Value
 		next = col + 1
 	}
 	return nil
+}
+
+func notInHeader(it *event.Iter) error {
+	return event.Bad("member %s is not in the header", it.Name.AppendJSON(nil))
 }
 
 // columnFrom returns the column of the member that it stands at if that is not

@@ -10,24 +10,32 @@ import (
 // Pretty writes events for people (-o pretty), each as one line:
 //
 //	2026-11-22 12:03:04.123 ERROR web-1 it broke  path=/x status=500 user={"id":1}
+//	2026-11-22 12:03:04 200 GET /x?y=1  remote_addr=10.0.0.1 bytes_sent=5120
+//	2026-11-22 12:03:04 web-1 sshd[812]: Connection closed
 //
 // In this order, each only if the event has it: the time; the level; where it
-// comes from (log, partition and offset, the header prefix, the key); the
-// message; then the other members of the value in the order written, other
-// headers, src. A value that is no object follows as it is. An event with a key
-// and the value null says that the key is deleted.
+// comes from (log, partition and offset, the header prefix, the key, then host
+// and program); the message, or else the request; then the other members of the
+// value in the order written, but long ones after short ones; other headers;
+// src. Members that are null are left out. A value that is no object follows as
+// it is. An event with a key and the value null says that the key is deleted.
 //
 //   - The time is the event's own, else that of a member time, timestamp, ts,
 //     @timestamp or time_local (22/Nov/2026:12:03:04 +0000). Members of these
 //     names that say the same once more are left out.
 //   - The level is a member level, severity, lvl, loglevel or log.level: a word,
 //     one of bunyan's numbers from 10 to 60, or one of syslog's from 0 to 7.
+//   - Host and program are members hostname, appname and procid, as a file of
+//     syslog has them, if there is a message or an appname.
 //   - The message is a string that is a member msg, message or text.
+//   - A request is an HTTP status if there is one, a method and a path (see
+//     partNames), or a status and a member request.
 //
 // Of several the first of these lists is taken; case does not matter. Strings
 // stand without quotes if they are one word, else as JSON strings; messages and
 // values that are strings stand as they are. Nothing of the data can drive the
-// terminal: control characters are escaped visibly.
+// terminal: colours are left out of it, other control characters are escaped
+// visibly.
 //
 // A Pretty is only read: all workers may use it at the same time.
 type Pretty struct {
@@ -59,6 +67,7 @@ func (p *Pretty) Append(dst []byte, o *Out) []byte {
 	l.time(o, &found)
 	l.level(&found)
 	l.origin(o)
+	l.program(&found)
 	switch {
 	case o.Value.Kind == event.Object:
 		l.object(o.Value, &found)
@@ -124,8 +133,9 @@ func (l *prettyLine) level(f *found) {
 	if lv.label != "" {
 		l.dst = append(l.dst, lv.label...)
 	} else {
-		for _, c := range f.level.value.B {
-			l.dst = append(l.dst, upper(c))
+		l.dst = appendPrintable(l.dst, f.level.value)
+		for i, c := range l.dst[start:] {
+			l.dst[start+i] = upper(c)
 		}
 	}
 	l.pad = max(0, len("ERROR")-(len(l.dst)-start))
@@ -185,31 +195,89 @@ func (l *prettyLine) otherHeaders(h event.Value) {
 	}
 }
 
-// object writes message and other members.
+// program writes host and program: web-1 sshd[812]: with the colon that syslog
+// sets before a message.
+func (l *prettyLine) program(f *found) {
+	if f.has(hostname) {
+		l.item(inkDim)
+		l.dst = appendWord(l.dst, f.parts[hostname].value, "")
+		l.off()
+	}
+	if !f.has(appname) {
+		return
+	}
+	l.item("")
+	l.dst = appendWord(l.dst, f.parts[appname].value, "")
+	if f.has(procid) {
+		l.on(inkDim)
+		l.dst = append(l.dst, '[')
+		l.dst = appendWord(l.dst, f.parts[procid].value, "]")
+		l.end("]")
+	}
+	l.dst = append(l.dst, ':')
+}
+
+// object writes message or request, and other members.
 func (l *prettyLine) object(v event.Value, f *found) {
-	if f.message.at >= 0 {
+	start := len(l.dst)
+	switch {
+	case f.has(message):
 		ink := ""
 		if f.level.at >= 0 && f.level.level.grave {
 			ink = inkBold
 		}
 		l.item(ink)
-		l.dst = appendPrintable(l.dst, f.message.value)
+		l.dst = appendPrintable(l.dst, f.parts[message].value)
 		if ink != "" {
 			l.off()
 		}
 		l.pad = 1
+	case f.has(path) || f.has(request):
+		l.request(f)
+		l.pad = 1
 	}
-	i, members := 0, 0
-	for it := v.Members(); it.Next(); i++ {
-		if !f.shown(i) {
-			l.member(it.Name, it.Value)
-		}
-		members++
+	if long := l.members(v, f, false); long {
+		l.members(v, f, true)
 	}
-	if members == 0 {
+	if len(l.dst) == start && !f.any() { // no members, or all are null
 		l.item("")
-		l.dst = append(l.dst, "{}"...)
+		l.json(v)
 	}
+}
+
+// request writes 200 GET /x.
+func (l *prettyLine) request(f *found) {
+	if f.has(status) {
+		v := f.parts[status].value
+		l.item(statusInk(v))
+		l.dst = v.AppendText(l.dst) // three digits
+		l.off()
+	}
+	for _, part := range [...]int{method, path, request} {
+		if f.has(part) {
+			l.item("")
+			l.dst = appendWord(l.dst, f.parts[part].value, "")
+		}
+	}
+}
+
+// longMember is more bytes than a member has that comes before the long ones.
+const longMember = 40
+
+// members writes the members that have no place of their own and are not null:
+// the long ones, or the others and says whether there are long ones.
+func (l *prettyLine) members(v event.Value, f *found, long bool) (more bool) {
+	i := 0
+	for it := v.Members(); it.Next(); i++ {
+		switch {
+		case it.Value.IsNull() || f.shown(i):
+		case len(it.Value.B) >= longMember == long:
+			l.member(it.Name, it.Value)
+		default:
+			more = true
+		}
+	}
+	return more
 }
 
 // member writes name=value.
@@ -217,26 +285,26 @@ func (l *prettyLine) member(name, v event.Value) {
 	l.item(inkDim)
 	start := len(l.dst)
 	l.dst = appendWord(l.dst, name, "=")
-	status := string(l.dst[start:]) == "status"
+	inks := string(l.dst[start:]) == "status" && canBe(status, v)
 	l.end("=")
 	switch {
-	case v.Kind == event.String:
-		l.dst = appendWord(l.dst, v, "")
-	case status && l.Color && v.Kind == event.Number:
+	case inks && v.Kind == event.Number:
 		l.on(statusInk(v))
 		l.dst = v.AppendJSON(l.dst)
 		l.off()
+	case v.Kind == event.String:
+		l.dst = appendWord(l.dst, v, "")
 	default:
 		l.json(v)
 	}
 }
 
-// statusInk is the colour of an HTTP status.
+// statusInk is the colour of an HTTP status, which canBe has let pass.
 func statusInk(v event.Value) string {
-	switch n, _ := v.Int(); {
-	case 500 <= n && n <= 599:
+	switch v.B[0] {
+	case '5':
 		return inkRed
-	case 400 <= n && n <= 499:
+	case '4':
 		return inkYellow
 	}
 	return inkCyan

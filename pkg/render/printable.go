@@ -13,17 +13,22 @@ import (
 // the terminal or change how the rest of the line is shown: control characters,
 // line ends, and the controls of the writing direction. A backslash is left as
 // it is: this is for reading, not for reading back.
+//
+// For the same reason colours that the program which wrote the log put into its
+// text (see dropColors) are left out: they say nothing, and escaped they make
+// the text around them hard to read. Neither they nor any other sequence reaches
+// the terminal as it is, whether colours are on or not.
 func appendPrintable(dst []byte, v event.Value) []byte {
 	start := len(dst)
-	return escapeText(v.AppendText(dst), start, false)
+	return escapeText(dropColors(v.AppendText(dst), start), start, false)
 }
 
 // appendQuoted appends the text of v as a JSON string in which everything is
-// escaped that appendPrintable escapes.
+// escaped that appendPrintable escapes, and left out what it leaves out.
 func appendQuoted(dst []byte, v event.Value) []byte {
 	dst = append(dst, '"')
 	start := len(dst)
-	dst = escapeText(v.AppendText(dst), start, true)
+	dst = escapeText(dropColors(v.AppendText(dst), start), start, true)
 	return append(dst, '"')
 }
 
@@ -31,11 +36,54 @@ func appendQuoted(dst []byte, v event.Value) []byte {
 // between blanks, else quoted. Bytes of apart do not belong to a word.
 func appendWord(dst []byte, v event.Value, apart string) []byte {
 	start := len(dst)
-	dst = v.AppendText(dst)
+	dst = dropColors(v.AppendText(dst), start)
 	if isWord(dst[start:]) && !bytes.ContainsAny(dst[start:], apart) {
 		return dst
 	}
 	return appendQuoted(dst[:start], v)
+}
+
+// dropColors takes the sequences that set colours and the like (SGR: ESC, [,
+// digits with ; or : between them, m) out of dst[start:], once: what is one only
+// after others were taken out stays, and is escaped as any other control
+// character.
+func dropColors(dst []byte, start int) []byte {
+	n := bytes.IndexByte(dst[start:], escape)
+	if n < 0 {
+		return dst
+	}
+	to := start + n
+	for i := to; i < len(dst); {
+		if dst[i] == escape {
+			if size := colorLen(dst[i:]); size > 0 {
+				i += size
+				continue
+			}
+		}
+		dst[to] = dst[i]
+		to++
+		i++
+	}
+	return dst[:to]
+}
+
+const escape = 0x1b
+
+// colorLen returns the length of the sequence that text begins with, 0 if that
+// is none that sets colours.
+func colorLen(text []byte) int {
+	if len(text) < len("\x1b[m") || text[1] != '[' {
+		return 0
+	}
+	for i, c := range text[2:] {
+		switch {
+		case c == 'm':
+			return i + len("\x1b[m")
+		case !('0' <= c && c <= '9' || c == ';' || c == ':'):
+			return 0
+		}
+	}
+	return 0
 }
 
 // isWord: not empty, all of it visible, without blanks and quotes.

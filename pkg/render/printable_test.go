@@ -3,6 +3,7 @@ package render
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -56,10 +57,41 @@ func FuzzEscapeText(f *testing.F) {
 			return
 		}
 		var back string
-		if q := appendQuoted(nil, event.TextValue([]byte(s))); json.Unmarshal(q, &back) != nil || back != s {
+		if q := appendQuoted(nil, event.TextValue([]byte(s))); json.Unmarshal(q, &back) != nil || back != colorSequence.ReplaceAllString(s, "") {
 			t.Errorf("%q quoted is %s, which reads %q", s, q, back)
 		}
 	})
+}
+
+// colorSequence is what dropColors leaves out.
+var colorSequence = regexp.MustCompile("\x1b\\[[0-9;:]*m")
+
+func TestDropColors(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                              "",
+		"\x1b[31mred\x1b[0m":            "red",
+		"a\x1b[m\x1b[38;5;1m\x1b[4:3mb": "ab",
+		"\x1b[2J":                       `\u001b[2J`,
+		"\x1b[31":                       `\u001b[31`,
+		"\x1b[":                         `\u001b[`,
+		"\x1b":                          `\u001b`,
+		"\x1b]31m":                      `\u001b]31m`,
+		"\x1b[?1m":                      `\u001b[?1m`,
+		"\x1b[ 1m":                      `\u001b[ 1m`,
+		// What the first leaves is not taken for another.
+		"\x1b\x1b[0m[31m": `\u001b[31m`,
+		"\x1b[3\x1b[0m1m": `\u001b[31m`,
+	} {
+		if got := string(appendPrintable([]byte("\x1b[0m"), event.TextValue([]byte(text)))); got != "\x1b[0m"+want {
+			t.Errorf("%q: got %q, want %q after what was there", text, got, want)
+		}
+		if got := string(appendQuoted(nil, event.TextValue([]byte(text)))); got != `"`+want+`"` {
+			t.Errorf("%q: quoted %s, want %q", text, got, want)
+		}
+		if got, want := string(dropColors([]byte(text), 0)), colorSequence.ReplaceAllString(text, ""); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
 }
 
 func TestAppendWord(t *testing.T) {
@@ -79,6 +111,8 @@ func TestAppendWord(t *testing.T) {
 		{"a\u202eb", "", `"a\u202eb"`},
 		{"\x7f", "", `"\u007f"`},
 		{"e\u0301", "", "e\u0301"},
+		{"\x1b[31mred\x1b[0m", "", "red"},
+		{"\x1b[0m", "", `""`},
 	} {
 		if got := string(appendWord([]byte("x"), event.TextValue([]byte(c.text)), c.apart)); got != "x"+c.want {
 			t.Errorf("%q: got %s, want x%s", c.text, got, c.want)

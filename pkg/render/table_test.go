@@ -1,6 +1,9 @@
 package render
 
 import (
+	"encoding/json"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -77,18 +80,57 @@ abcdefghijklmn…  abcdefghij  1
 a           b           n
 abcdefghi…  abcdefghi…  1
 `},
-		{"not below eight", Look{Width: 5}, []string{`{"a":"abcdefghijklmnop","n":12345}`}, `
-a             n
-abcdefg…  12345
+		{"below eight where it must be", Look{Width: 12}, []string{`{"a":"abcdefghijklmnop","n":12345}`}, `
+a          n
+abcd…  12345
 `},
-		{"cut before a wide character", Look{Width: 10}, []string{`{"a":"日本語日本語日本語"}`}, `
+		{"a narrower terminal is no terminal", Look{Width: 5}, []string{`{"a":"abcdefghijklmnop","n":12345}`}, `
+a          n
+abcd…  12345
+`},
+		{"cut before a wide character", Look{Width: 12}, []string{`{"a":"日本語日本語日本語"}`}, `
 a
-日本語日…
+日本語日本…
 `},
-		{"long names of numbers stay", Look{Width: 20}, []string{`{"a":"abcdefghijklmnop","count_of_requests":1}`}, `
+		{"long names of numbers stay", Look{Width: 27}, []string{`{"a":"abcdefghijklmnop","count_of_requests":1}`}, `
 a         count_of_requests
 abcdefg…                  1
 `},
+		{"names of numbers rather than text below eight", Look{Width: 20}, []string{`{"a":"abcdefghijklmnop","count_of_requests":1}`}, `
+a         count_of_…
+abcdefg…           1
+`},
+		{"too many columns", Look{Width: 20}, []string{`{"a":"abcdefgh","b":"ABCDEFGH","c":1234567890,"d":"x"}`}, `
+a       b       …+2
+abcde…  ABCDE…
+`},
+		{"too many columns, in ASCII", Look{Width: 18, ASCII: true}, []string{`{"a":1,"b":22222,"c":333,"d":4444,"e":5}`}, `
+a      b    c  ~+2
+1  22222  333
+`},
+		{"no room for the first number", Look{Width: 12, ASCII: true}, []string{`{"a":1234567890123,"b":1}`, `{"a":12345,"b":1}`}, `
+      a  ~+1
+~
+  12345
+`},
+		{"no room for any number", Look{Width: 12}, []string{`{"a":1234567890123}`}, `
+           a
+…
+`},
+		{"members that come up later", Look{}, []string{`{"a":1,"b":"x"}`, `{"c":true,"a":2}`, `{}`, `{"c":[1],"d":"","b":"y"}`, `{"e":null}`}, `
+a  b  c     d  e
+1  x
+2     true
+
+   y  [1]
+               null
+`},
+		{"nested", Look{}, []string{`{"a": [ 1, "\u65e5\u202e\u001b[1;31m" , {"b" : null}] }`}, `
+a
+[1,"日\u202e",{"b":null}]
+`},
+		{"colours of the data", Look{Color: true}, []string{`{"a":"\u001b[31mx\u001b[0m \u001b[2J","b\u001b[m":"y"}`}, "\n" +
+			headOn + "a          " + headOff + "  " + headOn + "b" + headOff + "\nx \\u001b[2J  y\n"},
 		{"colour", Look{Color: true}, []string{`{"a":"xyz","n":10}`}, "\n" +
 			"\x1b[1;4ma  \x1b[0m  \x1b[1;4m n\x1b[0m\nxyz  10\n"},
 	} {
@@ -100,11 +142,7 @@ abcdefg…                  1
 
 func TestTableRefuses(t *testing.T) {
 	tab := NewTable(NamedHeader(CSV, "a"))
-	for _, v := range []string{`{"a":"no","b":2}`, `1`} {
-		if err := tab.Add(raw(v)); err == nil {
-			t.Errorf("%s: added", v)
-		}
-	}
+	refuses(t, tab, `{"a":"no","b":2}`, `1`)
 	if err := tab.Add(raw(`{"a":1}`)); err != nil {
 		t.Error(err)
 	}
@@ -113,6 +151,68 @@ func TestTableRefuses(t *testing.T) {
 	}
 	if got, want := string(NewTable(NamedHeader(CSV, "a", "b")).AppendTo(nil, Look{Width: 3})), "a  b\n"; got != want {
 		t.Errorf("no rows: got %q, want %q", got, want)
+	}
+}
+
+func refuses(t *testing.T, tab *Table, values ...string) {
+	t.Helper()
+	for _, v := range values {
+		if tab.Check(raw(v)) == nil {
+			t.Errorf("%s: let pass", v)
+		}
+		if tab.Add(raw(v)) == nil {
+			t.Errorf("%s: added", v)
+		}
+	}
+}
+
+// Only the rows before the columns are decided add columns, and only to the
+// table.
+func TestTableColumnsAreDecided(t *testing.T) {
+	h := header(t, CSV, `{"a":1}`)
+	other := NewTable(h)
+	tab := NewTable(h)
+	add := func(v string) {
+		t.Helper()
+		if err := tab.Check(raw(v)); err != nil {
+			t.Fatal(err)
+		}
+		if err := tab.Add(raw(v)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refuses(t, tab, `1`)
+	add(`{"b":2}`)
+	got := tab.AppendTo(nil, Look{})
+	refuses(t, tab, `{"a":3,"c":4}`)
+	add(`{"b":5}`)
+	if got, want := string(tab.AppendTo(got, Look{})), "a  b\n   2\n   5\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := string(other.AppendTo(h.AppendHeader(nil), Look{})); got != "aa\n" {
+		t.Errorf("the header has changed: %q", got)
+	}
+
+	// Whatever comes before they are written, there is an end to columns.
+	tab = NewTable(h)
+	for i := range fullRows {
+		add(fmt.Sprintf(`{"m%d":1}`, i))
+	}
+	refuses(t, tab, `{"n":1}`)
+	add(`{"a":1,"m999":2}`)
+	tab = NewTable(h)
+	var wide strings.Builder
+	for i := range fullCells {
+		fmt.Fprintf(&wide, `,"m%d":1`, i)
+	}
+	add("{" + wide.String()[1:] + "}")
+	refuses(t, tab, `{"n":1}`)
+	for range 100 { // in memory for what is there
+		add(`{"m131071":1}`)
+	}
+	lines := strings.SplitN(string(tab.AppendTo(nil, Look{Width: 40})), "\n", 3)
+	if want := "a  m0  m1  m2  m3  m4  m5  m6  …+131065"; lines[0] != want {
+		t.Errorf("got %q, want %q", lines[0], want)
 	}
 }
 
@@ -147,24 +247,35 @@ func TestWideIsSorted(t *testing.T) {
 // Whatever the rows hold, a table is one line each, none wider than it may be,
 // and drives no terminal.
 func FuzzTable(f *testing.F) {
-	f.Add("a", "b", 10)
-	f.Add("日本語日本語", "\x1b[2J\u202e\n", 12)
-	f.Add("e\u0301\u0301", strings.Repeat("x", 100), 30)
-	f.Fuzz(func(t *testing.T, a, b string, width int) {
+	f.Add("a", "b", "1", 10)
+	f.Add("日本語日本語", "\x1b[2J\u202e\n", "123456789", 12)
+	f.Add("e\u0301\u0301", strings.Repeat("x", 100), "1e400", 30)
+	f.Add("\x1b[31mx", "", "-12345678901234567890", 16)
+	f.Fuzz(func(t *testing.T, a, b, number string, width int) {
 		a, b = valid(a), valid(b)
+		width %= 200
+		if _, err := strconv.ParseFloat(number, 64); err != nil || !json.Valid([]byte(number)) {
+			number = "1"
+		}
 		value := raw(object("left", a, "right", b))
-		tab := NewTable(NamedHeader(CSV, "left", "right"))
-		for range 2 {
-			if err := tab.Add(value); err != nil {
-				t.Fatal(err)
-			}
+		tab := NewTable(header(t, CSV, `{"left":1,"right":2}`))
+		if err := tab.Add(value); err != nil {
+			t.Fatal(err)
+		}
+		if err := tab.Add(raw(`{"number":` + number + `,"left":"x","more":[` + number + `]}`)); err != nil {
+			t.Fatal(err)
 		}
 		out := tab.AppendTo(nil, Look{Width: width})
+		// One that had no say in the widths.
+		if err := tab.Add(raw(`{"right":"y","left":` + number + `9876,"more":"` + strings.Repeat("z", len(a)%50) + `"}`)); err != nil {
+			return // 1e4009876 is too much
+		}
+		out = tab.AppendTo(out, Look{Width: width})
 		if !utf8.Valid(out) {
 			t.Errorf("%q is not UTF-8", out)
 		}
 		lines := strings.Split(string(out), "\n")
-		if len(lines) != 4 {
+		if len(lines) != 5 {
 			t.Fatalf("%d lines: %q", len(lines), out)
 		}
 		for _, line := range lines {
@@ -173,7 +284,7 @@ func FuzzTable(f *testing.F) {
 					t.Errorf("%q drives the terminal", line)
 				}
 			}
-			if w := textWidth([]byte(line)); width > 0 && w > max(width, 2*minText+len(gap)) {
+			if w := textWidth([]byte(line)); width > 0 && w > max(width, leastTable) {
 				t.Errorf("%q is %d wide, over %d", line, w, width)
 			}
 		}
@@ -249,6 +360,34 @@ null  123456789012345  so is wh…
 	}
 }
 
+// A field of a later row for which there is no room is left out, with what
+// follows, and not silently.
+func TestTableHasNoRoom(t *testing.T) {
+	for _, c := range []struct{ row, want string }{
+		{`{"a":123456,"b":1,"c":2}`, "123456   1     2"},
+		{`{"a":12345678,"b":1,"c":22222}`, "12345678  1  …"},
+		{`{"a":1234567890,"b":1,"c":22222}`, "1234567890  1  …"},
+		{`{"a":12345678901,"b":12,"c":"x"}`, "12345678901  …"},
+		{`{"a":12345678901,"b":1,"c":"x"}`, "12345678901  …"},
+		{`{"a":1234567890123456,"b":null}`, "…"},
+		{`{"a":1234567890123456}`, "1234567890123456"},
+		{`{"a":12345678901234567}`, "…"},
+		{`{"a":1,"b":1234567890,"c":2}`, "    1  …"},
+	} {
+		tab := NewTable(NamedHeader(CSV, "a", "b", "c"))
+		if err := tab.Add(raw(`{"a":12345,"b":123,"c":1234}`)); err != nil {
+			t.Fatal(err)
+		}
+		out := tab.AppendTo(nil, Look{Width: 16})
+		if err := tab.Add(raw(c.row)); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(tab.AppendTo(out[:0], Look{Width: 16})); got != c.want+"\n" {
+			t.Errorf("%s: got %q, want %q", c.row, got, c.want)
+		}
+	}
+}
+
 // A table written in pieces is that written in one piece if its first rows are
 // its widest.
 func TestTableInPieces(t *testing.T) {
@@ -309,7 +448,7 @@ abcdefghijkl~  x
 1234567890123  1
 `
 	rows := []string{`{"a":"abcdefghijklmnopqrstuvw","n":"x"}`, `{"a":1234567890123,"n":1}`}
-	if got := "\n" + table(t, Look{Width: 5, ASCII: true}, rows...); got != want {
+	if got := "\n" + table(t, Look{Width: 16, ASCII: true}, rows...); got != want {
 		t.Errorf("got:%s\nwant:%s", got, want)
 	}
 }

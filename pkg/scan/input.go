@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"time"
 
 	"logtools/pkg/event"
 	"logtools/pkg/parse"
@@ -22,7 +21,6 @@ type input struct {
 	open  bool
 
 	format   *parse.Format // nil: not decided yet
-	modTime  time.Time
 	headRead bool
 	head     any
 	lines    int64 // of the blocks that passed before the head was read
@@ -84,7 +82,7 @@ func (e *engine) enter(j *job) turn {
 // begin notes a new file. Workers may come here with the first blocks of several
 // files of one name in any order: the chain has the youngest first.
 func (e *engine) begin(b *stream.Block) {
-	in := &input{first: b.SeqInInput, next: b.SeqInInput, format: e.o.Format, modTime: b.ModTime}
+	in := &input{first: b.SeqInInput, next: b.SeqInInput, format: e.o.Format}
 	in.tryOpen()
 	younger := (*input)(nil)
 	older := e.inputs[b.Input]
@@ -150,11 +148,11 @@ func (in *input) pass(j *job, maxLine int64) turn {
 		return t
 	}
 	f := in.format
-	if len(in.carry) > 0 {
+	carried := len(in.carry) > 0
+	if carried { // the job takes over the memory, which may be much
 		t.line = -countLines(in.carry)
-		j.joined = append(append(j.joined[:0], in.carry...), b.Data...)
+		j.joined, in.carry = append(in.carry, b.Data...), j.joined[:0]
 		t.data = j.joined
-		in.carry = in.carry[:0]
 	}
 	n := len(t.data)
 	if f.Whole != nil {
@@ -169,6 +167,8 @@ func (in *input) pass(j *job, maxLine int64) turn {
 			// It does not end: then it is no record. Its first line is bad, and
 			// those after it are taken as they are.
 			n = len(t.data)
+		case n == 0 && carried: // it goes on growing where it is
+			j.joined, in.carry = in.carry, j.joined
 		default:
 			in.carry = append(in.carry, rest...)
 		}

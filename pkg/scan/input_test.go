@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -167,3 +168,40 @@ func TestRotated(t *testing.T) {
 		}
 	}
 }
+
+// A record that does not end takes the memory of a few such records, not of one
+// for each block that it goes on through.
+func TestUnfinishedRecordMemory(t *testing.T) {
+	const size, block = 3 << 20, 64 << 10
+	in := &blocks{list: []stream.Block{{Data: []byte("head\n"), Name: "in", First: true}}}
+	for range size / block {
+		in.list = append(in.list, stream.Block{Data: bytes.Repeat([]byte("goes on\n"), block/8), Name: "in"})
+	}
+	in.list = append(in.list, stream.Block{Data: []byte("end;\n"), Name: "in"})
+	k := &record{}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := Run(context.Background(), Options{Format: paragraphs(), Workers: 3, MaxLine: 4 << 20}, &Query{}, in, func() Operator { return lengths{} }, k)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(k.bad) > 0 {
+		t.Fatal(err, k.bad)
+	}
+	if got, want := k.out.String(), fmt.Sprintf("%d\n", size+4); got != want {
+		t.Errorf("record of %s bytes, want %s", got, want)
+	}
+	// Growing by a quarter each time takes five times the memory in all, the blocks
+	// themselves once more.
+	if n := after.TotalAlloc - before.TotalAlloc; n > 9*size {
+		t.Errorf("%d MiB for a record of %d MiB", n>>20, size>>20)
+	}
+}
+
+// lengths writes the length of each event's record.
+type lengths struct{}
+
+func (lengths) Event(it *Item, _ *expr.Runner, out *Result) error {
+	out.Out = fmt.Appendf(out.Out, "%d\n", len(it.Line))
+	return nil
+}
+
+func (lengths) EndBlock(*Result) {}

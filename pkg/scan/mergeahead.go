@@ -24,10 +24,11 @@ import (
 // A goroutine reads each block, since a live input may take its time over it;
 // parsing is left to as many workers as there are cores.
 type ahead struct {
-	ctx    context.Context
-	engine *engine
-	inputs []*mergeInput
-	wg     sync.WaitGroup
+	ctx     context.Context
+	engine  *engine
+	inputs  []*mergeInput
+	wg      sync.WaitGroup
+	workers []*worker
 
 	mu      sync.Mutex
 	work    *sync.Cond  // a block waits for a worker
@@ -108,9 +109,8 @@ func newAhead(ctx context.Context, cancel context.CancelFunc, o Options, q *Quer
 	for i, b := range inputs {
 		a.inputs = append(a.inputs, &mergeInput{index: i, blocks: b, reach: math.Inf(-1)})
 	}
-	var workers []*worker
 	for range n { // before reading begins
-		workers = append(workers, a.engine.newWorker(newOperator()))
+		a.workers = append(a.workers, a.engine.newWorker(newOperator()))
 	}
 	context.AfterFunc(ctx, func() {
 		a.mu.Lock()
@@ -121,7 +121,7 @@ func newAhead(ctx context.Context, cancel context.CancelFunc, o Options, q *Quer
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, w := range workers {
+	for _, w := range a.workers {
 		a.wg.Go(func() { a.run(w) })
 	}
 	a.readOn()
@@ -137,6 +137,9 @@ func (a *ahead) close() error {
 	a.closing = true // so that nothing is begun any more
 	a.mu.Unlock()
 	a.wg.Wait()
+	for _, w := range a.workers {
+		a.engine.q.note(&w.stage)
+	}
 	if a.engine.err != nil {
 		return a.engine.err
 	}

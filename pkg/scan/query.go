@@ -30,6 +30,8 @@ type Query struct {
 	// as text).
 	instant bool
 	trivial bool // nothing to do
+	// Whether there were events with and without a time, if NeedTime.
+	timed, untimed bool
 }
 
 // guessed are the members in which an event's time is looked for if it has
@@ -53,6 +55,15 @@ func (q *Query) prepare() {
 			q.timeSlots = append(q.timeSlots, q.Fields.Add(name))
 		}
 	}
+}
+
+// NoTime says, after a run, that programs read $time and no event had one.
+func (q *Query) NoTime() bool { return q.untimed && !q.timed }
+
+// note takes note of what a worker has seen. The run has ended.
+func (q *Query) note(s *stage) {
+	q.timed = q.timed || s.timed
+	q.untimed = q.untimed || s.untimed
 }
 
 // Item is one event that passed the Query's filters.
@@ -82,6 +93,8 @@ type stage struct {
 	at     when.Time // the event's time, if hasTime
 	has    bool
 	buf    []byte
+	// Query.timed and untimed, of this worker's events.
+	timed, untimed bool
 }
 
 var errNoTime = &event.BadError{Reason: "no time", Hint: "say where the time is, for example -t .time"}
@@ -108,7 +121,7 @@ func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 				Hint:   "-i value takes such lines as values, with no time of their own",
 			}
 		}
-		if b[len(b)-1] != 'Z' || b[10] != 'T' || ev.Time.Form == event.JSON {
+		if b[len(b)-1] != 'Z' || b[10] != 'T' || b[19] == ',' || ev.Time.Form == event.JSON {
 			s.setTime(ev)
 		}
 	}
@@ -116,6 +129,10 @@ func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 		if err := s.findTime(ev, p); err != nil {
 			return false, err
 		}
+	}
+	if q.NeedTime {
+		s.timed = s.timed || s.has
+		s.untimed = s.untimed || !s.has
 	}
 	if q.Key != nil {
 		k, err := q.Key.One(s.runner, ev)
@@ -192,7 +209,7 @@ func (s *stage) setTime(ev *event.Event) {
 	ev.SetTime(event.PlainValue(s.buf[n:len(s.buf):len(s.buf)]))
 }
 
-// timeOf reads RFC 3339 text or a Unix number.
+// timeOf reads text as when.Parse does, or a Unix number.
 func (s *stage) timeOf(v event.Value) (when.Time, bool) {
 	switch v.Kind {
 	case event.String:

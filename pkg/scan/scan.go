@@ -10,7 +10,8 @@
 // count keep a partial state per worker and merge them at the end.
 //
 // Memory: a fixed number of blocks is in flight (two more than workers),
-// whatever the size of the input.
+// whatever the size of the input, each with no more than 4 MiB of output and that
+// of one event: a block that makes more of its lines hands it on in parts.
 package scan
 
 import (
@@ -22,6 +23,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"logtools/pkg/event"
 	"logtools/pkg/expr"
@@ -46,14 +48,14 @@ type Operator interface {
 	EndBlock(out *Result)
 }
 
-// Result is what an operator made of one block.
+// Result is what an operator made of one block, or of a part of one.
 type Result struct {
 	// Out is output, and Ends where each event's part of it ends, if the
 	// operator notes it.
 	Out  []byte
 	Ends []int
 	// Seq is the block's number: the blocks of a run are numbered from 0
-	// without gaps.
+	// without gaps. Parts of a block have the same.
 	Seq int64
 	// Name is what messages call the block's input, and FirstLine the number
 	// of the block's first line there, from 1; both are only for the Sink.
@@ -68,7 +70,7 @@ type Result struct {
 	bad   []badLine
 }
 
-// Take says that only the first n events (by Ends) of the block were wanted:
+// Take says that only the first n events (by Ends) of the result were wanted:
 // lines after them are as if they had not been read.
 func (r *Result) Take(n int) {
 	for k, b := range r.bad {
@@ -79,6 +81,8 @@ func (r *Result) Take(n int) {
 	}
 }
 
+func (r *Result) empty() { r.Out, r.Ends, r.bad = r.Out[:0], r.Ends[:0], r.bad[:0] }
+
 type badLine struct {
 	line   int64 // in the block, from 0; before it (see input.carry) less than 0
 	events int   // in Ends before it
@@ -88,8 +92,9 @@ type badLine struct {
 
 // Sink takes the results in the order of the input, one call at a time.
 type Sink interface {
-	// Block takes a block's result, before the bad lines in it. It must not
-	// keep it. ErrStop ends the run, after the bad lines.
+	// Block takes a block's result, before the bad lines in it; that of one with
+	// much output in parts, each with its bad lines, one after the other. It must
+	// not keep it. ErrStop ends the run, after the bad lines.
 	Block(r *Result) error
 	// Bad takes a bad line: the operand's name, the line's number from 1, the
 	// reason and its bytes. ErrStop ends the run. It is called after Block for
@@ -113,7 +118,16 @@ type Options struct {
 	Workers int
 	// Lossy is parse.Options.Lossy.
 	Lossy bool
+
+	part int // partSize, or less for tests
 }
+
+// partSize is how many bytes of output make a part of a block's result. Output
+// is seldom longer than the block; but short records with long names may be.
+const partSize = 4 << 20
+
+// partBad is how many bad lines make a part: each takes some 100 bytes.
+const partBad = 16 << 10
 
 // Run reads all blocks. newOperator is called once per worker, before reading
 // begins. It returns nil if the input was read to its end or the sink stopped
@@ -127,17 +141,31 @@ func Run(ctx context.Context, o Options, q *Query, in stream.Blocks, newOperator
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e := &engine{o: o, q: q, in: in, inputs: make(map[int]*input), cancel: cancel, free: make(chan *job, n+2)}
-	e.moved = sync.NewCond(&e.mu)
+	if e.o.part == 0 {
+		e.o.part = partSize
+	}
+	e.moved, e.turned = sync.NewCond(&e.mu), sync.NewCond(&e.collecting)
+	defer context.AfterFunc(ctx, func() {
+		e.collecting.Lock() // nobody is between looking at ctx and waiting
+		defer e.collecting.Unlock()
+		e.turned.Broadcast()
+	})()
 	e.collector = collector{sink: sink, waiting: make(map[int64]*job), lines: make(map[int]int64), maxLine: o.MaxLine}
 	for range n + 2 {
 		e.free <- &job{}
 	}
 	var wg sync.WaitGroup
+	var workers []*worker
 	for range n {
 		w := e.newWorker(newOperator())
+		w.part = func(j *job) error { return e.collectPart(ctx, j) }
+		workers = append(workers, w)
 		wg.Go(func() { w.run(ctx) })
 	}
 	wg.Wait()
+	for _, w := range workers {
+		q.note(&w.stage)
+	}
 	switch err := e.err.(type) {
 	case *panicError:
 		panic(err)
@@ -158,6 +186,17 @@ type job struct {
 	fatal  error
 }
 
+// shrink gives up what an uncommonly long event or record has made large.
+func (j *job) shrink() {
+	const most = 2 * partSize
+	if cap(j.result.Out) > most {
+		j.result.Out = nil
+	}
+	if cap(j.joined) > most {
+		j.joined = nil
+	}
+}
+
 type engine struct {
 	o      Options
 	q      *Query
@@ -174,6 +213,7 @@ type engine struct {
 	// what is next in order: waking up a goroutine for that would cost more
 	// than doing it.
 	collecting sync.Mutex
+	turned     *sync.Cond // another block is next, or the run has ended
 	collector  collector
 }
 
@@ -189,8 +229,11 @@ func (e *engine) fail(err error) {
 }
 
 type worker struct {
-	e       *engine
-	op      Operator
+	e  *engine
+	op Operator
+	// part hands on what there is of a result that has grown large, and empties
+	// it; nil: results are to be whole. Its error ends the run.
+	part    func(*job) error
 	stage   stage
 	event   event.Event
 	clean   event.Clean
@@ -199,8 +242,9 @@ type worker struct {
 
 	// own is the parser of the input that was last read in a format whose
 	// parsers serve one input only.
-	own   parse.Parser
-	owner *input
+	own     parse.Parser
+	owner   *input
+	modTime time.Time // of the owner when its parser was made: more may be appended
 }
 
 func (e *engine) newWorker(op Operator) *worker {
@@ -252,6 +296,27 @@ func (e *engine) collect(ctx context.Context, j *job) error {
 		e.fail(err) // while nobody else can collect
 		return err
 	}
+	e.turned.Broadcast()
+	return nil
+}
+
+// collectPart hands a part of an unfinished job's result to the collector when
+// its block is next. Waiting for that cannot last: the block that is next is with
+// a worker that does not wait here.
+func (e *engine) collectPart(ctx context.Context, j *job) error {
+	e.collecting.Lock()
+	defer e.collecting.Unlock()
+	for ctx.Err() == nil && e.collector.next != j.block.Seq {
+		e.turned.Wait()
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := e.collector.results(j); err != nil {
+		e.fail(err)
+		return err
+	}
+	j.result.empty()
 	return nil
 }
 
@@ -265,7 +330,7 @@ func (p *panicError) Error() string { return fmt.Sprintf("%v\n\n%s", p.value, p.
 // block runs the chain on every record of a block.
 func (w *worker) block(j *job) {
 	b, out := &j.block, &j.result
-	out.Out, out.Ends, out.bad = out.Out[:0], out.Ends[:0], out.bad[:0]
+	out.empty()
 	out.lines, out.Seq, j.failed, j.fatal = 0, b.Seq, nil, nil
 	defer w.op.EndBlock(out)
 	t := w.e.enter(j)
@@ -277,7 +342,7 @@ func (w *worker) block(j *job) {
 	if j.failed = t.err; t.err != nil || len(t.data) == 0 || t.in.format == nil {
 		return
 	}
-	p := w.parser(t.in)
+	p := w.parser(t.in, b.ModTime)
 	w.clean.Inspect(t.data)
 	p.Block(w.clean)
 	r := &w.stage.item
@@ -327,7 +392,7 @@ func (w *worker) record(j *job, in *input, p parse.Parser, record []byte) bool {
 		}
 	}
 	if err == nil {
-		return true
+		return len(out.Out) < w.e.o.part || w.handOn(j)
 	}
 	bad, ok := err.(*event.BadError)
 	if !ok {
@@ -338,17 +403,20 @@ func (w *worker) record(j *job, in *input, p parse.Parser, record []byte) bool {
 		err = &event.BadError{Reason: bad.Reason, Column: bad.Column, Hint: textHint}
 	}
 	out.bad = append(out.bad, badLine{w.stage.item.line, len(out.Ends), err, record})
-	return !w.e.o.StopAtBad
+	return !w.e.o.StopAtBad && (len(out.bad) < partBad || w.handOn(j))
 }
 
-// parser returns the worker's parser for an input.
-func (w *worker) parser(in *input) parse.Parser {
+// handOn hands on a part of the result. It returns false if the run has ended.
+func (w *worker) handOn(j *job) bool { return w.part == nil || w.part(j) == nil }
+
+// parser returns the worker's parser for an input that was last changed then.
+func (w *worker) parser(in *input, modTime time.Time) parse.Parser {
 	f := in.format
 	o := parse.Options{Fields: &w.e.q.Fields, Zone: w.e.q.zone(), Lossy: w.e.o.Lossy}
 	if f.PerInput {
-		if w.owner != in {
-			o.ModTime, o.Head = in.modTime, in.head
-			w.own, w.owner = f.New(o), in
+		if w.owner != in || !w.modTime.Equal(modTime) {
+			o.ModTime, o.Head = modTime, in.head
+			w.own, w.owner, w.modTime = f.New(o), in, modTime
 		}
 		return w.own
 	}
@@ -409,18 +477,15 @@ func (c *collector) add(j *job, free chan<- *job) error {
 		if err := c.deliver(j); err != nil {
 			return err
 		}
+		j.shrink()
 		free <- j
 	}
 }
 
 func (c *collector) deliver(j *job) error {
-	b, r := &j.block, &j.result
-	if b.First {
-		c.lines[b.Input] = 0
-	}
-	lines := c.lines[b.Input]
+	b := &j.block
 	if b.Last {
-		delete(c.lines, b.Input)
+		defer delete(c.lines, b.Input)
 	}
 	if b.Err != nil {
 		c.sink.Failed(b.Name, b.Err)
@@ -436,9 +501,30 @@ func (c *collector) deliver(j *job) error {
 		if !b.LongEnd {
 			return nil
 		}
-		c.lines[b.Input] = lines + 1
-		return c.sink.Bad(b.Name, lines+1, event.Bad("line is longer than %d bytes", c.maxLine), nil)
+		lines := c.before(b) + 1
+		c.lines[b.Input] = lines
+		return c.sink.Bad(b.Name, lines, event.Bad("line is longer than %d bytes", c.maxLine), nil)
 	}
+	if err := c.results(j); err != nil {
+		return err
+	}
+	c.lines[b.Input] += j.result.lines
+	return j.fatal
+}
+
+// before returns how many lines of the block's input come before the block,
+// which is next.
+func (c *collector) before(b *stream.Block) int64 {
+	if b.First {
+		c.lines[b.Input] = 0
+	}
+	return c.lines[b.Input]
+}
+
+// results hands on what there is of the result of the block that is next.
+func (c *collector) results(j *job) error {
+	b, r := &j.block, &j.result
+	lines := c.before(b)
 	r.Name, r.FirstLine, r.Live = b.Name, lines+1, b.Live
 	stop := c.sink.Block(r)
 	if stop != nil && stop != ErrStop {
@@ -449,11 +535,5 @@ func (c *collector) deliver(j *job) error {
 			return err
 		}
 	}
-	if !b.Last {
-		c.lines[b.Input] = lines + r.lines
-	}
-	if stop != nil {
-		return stop
-	}
-	return j.fatal
+	return stop
 }

@@ -2,10 +2,12 @@ package when
 
 import "time"
 
-// Parse reads a time as RFC 3339 writes it: 2006-01-02T15:04:05, optionally
-// with a fraction, and a zone: Z or an offset such as +02:00. The T may be t or
-// a space, the Z may be z. Without a zone the time is one of loc; if loc is nil
-// it is refused. Where loc's clock skips or repeats an hour, time.Date decides.
+// Parse reads a time as RFC 3339 and ISO 8601 write it: 2006-01-02T15:04:05,
+// optionally with a fraction, and a zone: Z or an offset such as +02:00, +0200
+// or +02. The T may be t or a space, the Z may be z, and the point before the
+// fraction may be a comma, as the loggers of Java and Python write it. Without a
+// zone the time is one of loc; if loc is nil it is refused. Where loc's clock
+// skips or repeats an hour, time.Date decides.
 //
 // Digits of the fraction after the ninth are cut off. The second 60 is
 // accepted where leap seconds can be, before midnight UTC, and means the second
@@ -35,7 +37,7 @@ func Parse(b []byte, loc *time.Location) (Time, bool) {
 	b = b[19:]
 	var nsec int32
 	var digits uint8
-	if len(b) > 0 && b[0] == '.' {
+	if len(b) > 0 && (b[0] == '.' || b[0] == ',') {
 		i := 1
 		for ; i < len(b); i++ {
 			d := b[i] - '0'
@@ -59,8 +61,11 @@ func Parse(b []byte, loc *time.Location) (Time, bool) {
 	offset := 0
 	switch {
 	case len(b) == 1 && (b[0] == 'Z' || b[0] == 'z'):
-	case len(b) == 6 && (b[0] == '+' || b[0] == '-') && b[3] == ':':
-		h, m := num2(b[1:], &bad), num2(b[4:], &bad)
+	case len(b) >= 3 && (b[0] == '+' || b[0] == '-') && (len(b) == 6 && b[3] == ':' || len(b) == 5 || len(b) == 3):
+		h, m := num2(b[1:], &bad), uint32(0)
+		if len(b) > 3 {
+			m = num2(b[len(b)-2:], &bad)
+		}
 		if bad != 0 || h > 23 || m > 59 {
 			return Time{}, false
 		}

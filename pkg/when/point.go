@@ -67,7 +67,7 @@ func parsePoint(s string, now time.Time, loc *time.Location) (Time, error) {
 		return t, nil
 	}
 	if len(s) >= 16 && s[4] == '-' { // without seconds: 2006-01-02T15:04, perhaps a zone
-		if t, ok := Parse([]byte(s[:16]+":00"+s[16:]), loc); ok && (len(s) == 16 || s[16] != ':' && s[16] != '.') {
+		if t, ok := Parse([]byte(s[:16]+":00"+s[16:]), loc); ok && (len(s) == 16 || strings.IndexByte(":.,", s[16]) < 0) {
 			return t, nil
 		}
 	}

@@ -1,6 +1,7 @@
 package logcat
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -65,6 +66,17 @@ func (h *header) endBlock(seq int64) {
 		h.next++
 	}
 	h.changed.Broadcast()
+}
+
+// misfit adds to the error of a value that does not fit the header what helps.
+func misfit(err error) error {
+	var bad *event.BadError
+	if !errors.As(err, &bad) || bad.Hint != "" {
+		return err
+	}
+	with := *bad
+	with.Hint = "the first value names the columns; -m '{a,b}' makes the same ones of every value"
+	return &with
 }
 
 // writeOnce writes the header before the first row.

@@ -39,6 +39,7 @@ logcat -f -w '.status>=500' app.ndjson`,
 
 func (o *options) addFlags(f *cli.Flags) {
 	f.String(&o.mapping, cli.FlagDoc{Name: "map", Short: "m", Value: "EXPR",
+		Once:  "one after the other: -m 'A | B'",
 		Usage: "what the value becomes; each result is an event"})
 	f.Count(&o.tail, cli.FlagDoc{Name: "tail", Short: "n", Value: "N",
 		Usage: "only the last N events"})
@@ -49,6 +50,18 @@ func (o *options) addFlags(f *cli.Flags) {
 	f.Bool(&o.merge, cli.FlagDoc{Name: "merge",
 		Usage: "all files at once, in the order of the events' times"})
 	o.ReaderFlags.Add(f, reader.Inputs(), reader.Outputs("logcat"))
+	const first, not, view = "-c N is the first N events", "-w 'A | not'", "logview groups and counts"
+	f.Instead(map[string]string{
+		"--head": first, "--limit": first, "--first": first, "--top": first,
+		"-v": not, "--invert-match": not,
+		"-g": view, "--group": view, "-a": view, "--agg": view,
+		"--sort":   "--merge orders the events of sorted files by time",
+		"-F":       "-f follows files by name, through rotation",
+		"-e":       `-w 'test("RE")' on lines of text, -w '.msg|test("RE")' on a member`,
+		"--grep":   `-w 'test("RE")' on lines of text, -w '.msg|test("RE")' on a member`,
+		"--filter": "-w keeps the events for which it is true", "--select": "-m makes values of others",
+		"--format": "-i is the format of the input, -o of the output",
+	})
 }
 
 func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) error {
@@ -261,7 +274,7 @@ func (w *writer) value(it *scan.Item, v event.Value, out *scan.Result) error {
 			return err
 		}
 		if out.Out, err = h.AppendRow(out.Out, v); err != nil {
-			return err
+			return misfit(err)
 		}
 	}
 	w.endLine(out, start)

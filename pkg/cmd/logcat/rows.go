@@ -109,7 +109,7 @@ func (t *rows) line(c *chunk, i, n int) error {
 			_, _, v := c.row(k)
 			if t.buf, err = h.AppendRow(t.buf, v); err != nil {
 				t.buf = t.buf[:mark]
-				return err
+				return misfit(err)
 			}
 			t.buf = append(t.buf, '\n')
 		}
@@ -126,7 +126,7 @@ func (t *rows) line(c *chunk, i, n int) error {
 	for k := i; k < n; k++ {
 		_, _, v := c.row(k)
 		if err := t.table.Add(v); err != nil {
-			return err
+			return misfit(err)
 		}
 	}
 	return nil

@@ -153,7 +153,7 @@ func (l *live) changes() error {
 	e := newEncoder(l.v)
 	l.buf = l.buf[:0]
 	l.round++
-	err := l.table.Rows(l.order, int(max(l.o.top, 0)), func(row agg.Row) error {
+	err := l.v.rows(l.table, l.order, int(max(l.o.top, 0)), func(row agg.Row) error {
 		value, key := e.row(row), e.rowKey(row.Keys)
 		hash := maphash.Bytes(l.seed, value.B)
 		was, there := l.shown[string(e.key)]
@@ -195,7 +195,7 @@ func (l *live) draw() error {
 	if height > 2 && l.format == "table" && (top == 0 || top > height-2) {
 		top = height - 2
 	}
-	picture, err := l.o.picture(l.s, l.v, l.table, l.order, top)
+	picture, err := l.o.picture(l.s, l.v, newEncoder(l.v), l.table, l.order, top)
 	if err != nil {
 		return err
 	}

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"logtools/pkg/agg"
 	"logtools/pkg/cli"
 	"logtools/pkg/cmd/reader"
+	"logtools/pkg/event"
 	"logtools/pkg/expr"
 	"logtools/pkg/scan"
 )
@@ -41,11 +43,14 @@ logview -i combined -g '$time[:13]' -o chart access.log`,
 }
 
 func (o *options) addFlags(f *cli.Flags) {
-	f.String(&o.group, cli.FlagDoc{Name: "group", Short: "g", Value: "EXPR", Once: true,
+	f.String(&o.group, cli.FlagDoc{Name: "group", Short: "g", Value: "EXPR",
+		Once:  "several columns are one list: -g .a,.b",
 		Usage: "group by these columns: expressions with commas between, or an object"})
-	f.String(&o.aggs, cli.FlagDoc{Name: "agg", Short: "a", Value: "AGGS", Once: true,
+	f.String(&o.aggs, cli.FlagDoc{Name: "agg", Short: "a", Value: "AGGS",
+		Once:  "several are one list: -a 'count,sum(.bytes)'",
 		Usage: "aggregates of each group: comma list of [NAME=]FUNC[(EXPR)]"})
 	f.String(&o.sort, cli.FlagDoc{Name: "sort", Value: "COL[:asc|desc]",
+		Once:  "rows are ordered by one column, and by group where that is equal",
 		Usage: "order the rows by this column"})
 	f.Count(&o.top, cli.FlagDoc{Name: "top", Value: "N",
 		Usage: "only the first N rows; by the first aggregate unless --sort is given"})
@@ -58,11 +63,21 @@ func (o *options) addFlags(f *cli.Flags) {
 	f.Bool(&o.humane, cli.FlagDoc{Name: "humane", Short: "H",
 		Usage: "short numbers in tables and charts: 12.3M"})
 	o.ReaderFlags.Add(f, reader.Inputs(), reader.Outputs("logview"))
+	const top, events = "--top N is the first N rows", "logcat shows the events themselves"
+	f.Instead(map[string]string{
+		"-n": top, "-c": top, "--head": top, "--limit": top, "--count": top, "--tail": top,
+		"-m": "-g and -a take expressions; or logcat -m EXPR | logview", "--map": "-g and -a take expressions; or logcat -m EXPR | logview",
+		"-s": "try --sort", "--by": "-g groups, --sort orders the rows", "--order": "try --sort", "-r": "--sort COL:asc or COL:desc",
+		"--merge": events, "--window": "-g '$time[:13]' groups by hour, -g '$time[:16]' by minute",
+		"--filter": "-w keeps the events for which it is true",
+		"--format": "-i is the format of the input, -o of the output",
+	})
 }
 
 // view is what the flags ask for, compiled.
 type view struct {
 	columns []string // names of the group columns
+	texts   []string // and their expressions
 	groups  []*expr.Program
 	specs   []agg.Spec
 	args    []*expr.Program // per spec; nil: none
@@ -78,6 +93,11 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	v, err := o.compile(r)
 	if err != nil {
 		return err
+	}
+	if len(v.columns) == 1 {
+		if better := several(o.group); better != "" {
+			s.Hint("a comma binds tighter than |, so this is one column; for several: -g '%s'", better)
+		}
 	}
 	order, err := o.order(v)
 	if err != nil {
@@ -137,6 +157,7 @@ func (o *options) compile(r *reader.Reader) (*view, error) {
 				return nil, err
 			}
 			v.columns = append(v.columns, c.Name)
+			v.texts = append(v.texts, c.Expr)
 			v.groups = append(v.groups, p)
 		}
 	}
@@ -163,6 +184,48 @@ func (o *options) compile(r *reader.Reader) (*view, error) {
 		v.args = append(v.args, p)
 	}
 	return v, nil
+}
+
+// several returns what was perhaps meant by a group of one column: that its commas
+// part it into several; "" if they cannot. .a|length,.b is .a|(length,.b).
+func several(group string) string {
+	const long = 1000 // nobody types that; and split takes its square
+	if !strings.Contains(group, "|") || len(group) > long {
+		return ""
+	}
+	better := split(group)
+	if columns, err := expr.Columns(better); err != nil || len(columns) < 2 || !whole(better) {
+		return ""
+	}
+	return better
+}
+
+// split returns src with its parts in brackets where they have a |, so that its
+// commas part them; "" if it has none that can.
+func split(src string) string {
+	bracket := func(part string) string {
+		if part = strings.TrimSpace(part); strings.Contains(part, "|") {
+			return "(" + part + ")"
+		}
+		return part
+	}
+	for i := range len(src) {
+		if src[i] != ',' || !whole(src[:i]) || !whole(src[i+1:]) {
+			continue // no comma, or one in a string or in brackets
+		}
+		rest := split(src[i+1:])
+		if rest == "" {
+			rest = bracket(src[i+1:])
+		}
+		return bracket(src[:i]) + "," + rest
+	}
+	return ""
+}
+
+// whole says whether a program is one by itself.
+func whole(src string) bool {
+	_, err := expr.Compile(src, new(event.Fields))
+	return err == nil
 }
 
 // listError makes a usage error of what is wrong with -a.
@@ -201,6 +264,13 @@ func (o *options) order(v *view) (agg.Order, error) {
 	}
 	e := cli.Usagef("--sort: no column %s", name)
 	e.Hint = "the columns are " + strings.Join(names, ", ")
+	column, way, _ := strings.Cut(name, ":")
+	if minus, ok := strings.CutPrefix(name, "-"); ok {
+		column, way = minus, "desc"
+	}
+	if way != "" && slices.Contains(names, column) {
+		e.Hint = fmt.Sprintf("the direction is --sort %s:asc or %s:desc", column, column)
+	}
 	return agg.Order{}, e
 }
 

@@ -1,6 +1,8 @@
 package logview
 
 import (
+	"slices"
+
 	"logtools/pkg/agg"
 	"logtools/pkg/cli"
 	"logtools/pkg/event"
@@ -12,10 +14,12 @@ type encoder struct {
 	prefixes   [][]byte // the names as JSON, each with its colon
 	names      []string
 	key, value []byte // JSON, of the last row
+	rows       int
+	known      []bool // by group column: it was not null in some row
 }
 
 func newEncoder(v *view) *encoder {
-	e := &encoder{names: v.names()}
+	e := &encoder{names: v.names(), known: make([]bool, len(v.columns))}
 	for _, name := range e.names {
 		e.prefixes = append(e.prefixes, append(event.AppendString(nil, []byte(name)), ':'))
 	}
@@ -24,6 +28,10 @@ func newEncoder(v *view) *encoder {
 
 // row returns a row's value, an object. It is valid until the next call.
 func (e *encoder) row(row agg.Row) event.Value {
+	e.rows++
+	for i := range row.Keys {
+		e.known[i] = e.known[i] || !row.Keys[i].IsNull()
+	}
 	dst := append(e.value[:0], '{')
 	for i := range e.prefixes {
 		if i > 0 {
@@ -73,15 +81,11 @@ func (o *options) format(s *cli.Streams) string {
 // write shows the rows.
 func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) error {
 	format, top := o.format(s), int(max(o.top, 0))
-	if format == "table" || format == "chart" {
-		buf, err := o.picture(s, v, t, order, top)
-		if err != nil || len(buf) == 0 {
-			return err
-		}
-		_, err = s.Out.Write(buf)
-		return err
-	}
 	e := newEncoder(v)
+	if format == "table" || format == "chart" {
+		buf, err := o.picture(s, v, e, t, order, top)
+		return o.finish(s, v, e, buf, err)
+	}
 	var header *render.Header
 	var buf []byte
 	switch format {
@@ -90,8 +94,7 @@ func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) 
 	case "tsv":
 		header = render.NamedHeader(render.TSV, e.names...)
 	}
-	first := true
-	err := t.Rows(order, top, func(row agg.Row) error {
+	err := v.rows(t, order, top, func(row agg.Row) error {
 		value := e.row(row)
 		switch format {
 		case "event":
@@ -99,7 +102,7 @@ func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) 
 		case "value":
 			buf = append(buf, value.B...)
 		default: // csv, tsv
-			if first { // no rows, no output: not even a header
+			if e.rows == 1 { // no rows, no output: not even a header
 				buf = append(header.AppendHeader(buf), '\n')
 			}
 			var err error
@@ -107,7 +110,6 @@ func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) 
 				return err
 			}
 		}
-		first = false
 		if buf = append(buf, '\n'); len(buf) < 1<<18 {
 			return nil
 		}
@@ -115,17 +117,67 @@ func (o *options) write(s *cli.Streams, v *view, t *agg.Table, order agg.Order) 
 		buf = buf[:0]
 		return err
 	})
-	if err != nil || len(buf) == 0 {
-		return err
+	return o.finish(s, v, e, buf, err)
+}
+
+// finish writes what is left to write, unless something went wrong before.
+func (o *options) finish(s *cli.Streams, v *view, e *encoder, buf []byte, err error) error {
+	if err == nil && len(buf) > 0 {
+		_, err = s.Out.Write(buf)
 	}
-	_, err = s.Out.Write(buf)
+	if err == nil {
+		o.hintNull(s, v, e)
+	}
 	return err
 }
 
+// hintNull speaks of a column that no event has, as one that is mistyped, if all
+// rows were shown.
+func (o *options) hintNull(s *cli.Streams, v *view, e *encoder) {
+	if e.rows == 0 || o.top > 0 && int64(e.rows) >= o.top {
+		return
+	}
+	for i, known := range e.known {
+		switch text := v.texts[i]; {
+		case known:
+		case text == "$key":
+			s.Hint("no event has a key; -k EXPR gives them one")
+		case text == "$time":
+			s.Hint("no event has a time; -t EXPR says where it is")
+		default:
+			s.Hint("%s is null for every event; logcat -c 1 shows what there is in one", text)
+		}
+	}
+}
+
+// rows gives out the rows of the table. Without group columns there is one group,
+// also of no events: its count is 0.
+func (v *view) rows(t *agg.Table, order agg.Order, top int, yield func(agg.Row) error) error {
+	none := true
+	err := t.Rows(order, top, func(row agg.Row) error {
+		none = false
+		return yield(row)
+	})
+	if err != nil || !none || len(v.columns) > 0 {
+		return err
+	}
+	// A table of one event that counts for nothing.
+	specs, args := slices.Clone(v.specs), make([]event.Value, len(v.specs))
+	for i := range specs {
+		if specs[i].Func == "count" {
+			specs[i].Expr, args[i] = "false", event.BoolValue(false)
+		}
+	}
+	empty := agg.NewTable(specs, 0, agg.Options{Exact: v.exact})
+	if err := empty.Add(0, nil, args); err != nil {
+		return err
+	}
+	return empty.Rows(order, top, yield)
+}
+
 // picture draws the rows, the first top of them if top > 0, as a table or chart;
-// nothing if there are none.
-func (o *options) picture(s *cli.Streams, v *view, t *agg.Table, order agg.Order, top int) ([]byte, error) {
-	e := newEncoder(v)
+// nothing if there are none. e is a new encoder.
+func (o *options) picture(s *cli.Streams, v *view, e *encoder, t *agg.Table, order agg.Order, top int) ([]byte, error) {
 	header := render.NamedHeader(render.TSV, e.names...)
 	var to interface {
 		Add(event.Value) error
@@ -144,12 +196,8 @@ func (o *options) picture(s *cli.Streams, v *view, t *agg.Table, order agg.Order
 		}
 		to = table
 	}
-	rows := 0
-	err := t.Rows(order, top, func(row agg.Row) error {
-		rows++
-		return to.Add(e.row(row))
-	})
-	if err != nil || rows == 0 {
+	err := v.rows(t, order, top, func(row agg.Row) error { return to.Add(e.row(row)) })
+	if err != nil || e.rows == 0 {
 		return nil, err
 	}
 	return to.AppendTo(nil, render.Look{Width: s.Width(), Color: s.UseColor(o.Color), ASCII: !s.UTF8()}), nil

@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"logtools/pkg/cli"
 	"logtools/pkg/event"
@@ -38,6 +40,8 @@ type Reader struct {
 	streams *cli.Streams
 	format  *parse.Format // nil: auto
 	files   []string
+	// readsTime: some program has $time in it.
+	readsTime bool
 }
 
 // New checks the shared flags and compiles their programs. Its errors are
@@ -117,6 +121,7 @@ func (r *Reader) Compile(flag, src string) (*expr.Program, error) {
 	}
 	if p.UsesTime() {
 		r.Query.NeedTime = true
+		r.readsTime = r.readsTime || strings.Contains(src, "$time") // and not only $event
 	}
 	return p, nil
 }
@@ -135,6 +140,9 @@ func SyntaxError(flag string, err error) error {
 func hintFor(e *expr.SyntaxError) string {
 	at := e.Src[min(e.Offset, len(e.Src)):]
 	name, ok := strings.CutPrefix(e.Msg, "function not defined: ")
+	if word := oddName(e.Src, min(e.Offset, len(e.Src))); word != "" {
+		return fmt.Sprintf("a name that is no plain word is written .[\"%s\"]", word)
+	}
 	switch {
 	case ok && strings.HasSuffix(name, "/0"):
 		name = strings.TrimSuffix(name, "/0")
@@ -145,6 +153,34 @@ func hintFor(e *expr.SyntaxError) string {
 		return `strings are in double quotes: "error"`
 	}
 	return ""
+}
+
+// oddName returns the name of the member that a path at that place of a program
+// seems to mean, if jq does not read it without quotes: .é, .@version, .5xx,
+// .user-agent; else "".
+func oddName(src string, at int) string {
+	const ends = " \t\r\n.,:;|/*+=<>!?%&()[]{}\"\\'$#"
+	end := func(from int) int {
+		if n := strings.IndexAny(src[from:], ends); n >= 0 {
+			return from + n
+		}
+		return len(src)
+	}
+	if strings.HasPrefix(src[at:], ".") { // .5xx
+		at++
+	}
+	start := at
+	if at > 0 && src[at-1] == '-' { // .user-agent, of which agent is the place
+		start = strings.LastIndexAny(src[:at], ends) + 1
+	}
+	if start == 0 || at == len(src) || src[start-1] != '.' || start == end(start) {
+		return ""
+	}
+	word := src[start:end(at)]
+	if strings.HasPrefix(word, "-") || !utf8.ValidString(word) {
+		return ""
+	}
+	return word
 }
 
 // Report takes a bad line: see scan.Sink. Its error, if any, ends the run.
@@ -161,7 +197,16 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 	if err != nil {
 		return false, err
 	}
-	k := &sink{block: block, bad: bad, streams: r.streams}
+	k := &sink{block: block, bad: bad, streams: r.streams, follow: r.Follow, looks: 5}
+	if !r.flags.Prefix {
+		format, err := parse.ByName(r.flags.Input)
+		if err != nil {
+			return false, usage("--input", err)
+		}
+		if with := parse.Prefix(format); with != nil {
+			k.prefix = with.New(parse.Options{})
+		}
+	}
 	o := scan.Options{
 		Format:    r.format,
 		MaxLine:   r.flags.MaxLine,
@@ -174,13 +219,18 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 		err = nil
 	}
 	if end != nil && (err == nil || r.Follow && ctx.Err() != nil) {
-		if endErr := end(bad.Add); errors.Is(endErr, cli.ErrStop) {
+		if endErr := end(k.report); errors.Is(endErr, cli.ErrStop) {
 			stopped = true
 		} else if endErr != nil {
 			err = endErr
 		}
 	}
 	err = errors.Join(err, bad.Close())
+	// With these an event without time is bad, which has its own hint.
+	needed := r.Query.Since != nil || r.Query.Until != nil || r.Merge
+	if r.readsTime && !needed && r.Query.NoTime() {
+		k.hints = append(k.hints, "$time is null in every event; say where the time is, for example -t .time")
+	}
 	for _, hint := range k.hints {
 		r.streams.Hint("%s", hint)
 	}
@@ -195,6 +245,9 @@ func (r *Reader) read(ctx context.Context, o scan.Options, newOperator func() sc
 		from.Warn = func(name, msg string) { r.streams.Warn("%s: %s", name, msg) }
 		in := source.Follow(r.files, from)
 		defer in.Close()
+		if r.flags.Output != "none" { // whose reader need not stay
+			defer r.streams.WatchOutput()()
+		}
 		progress := r.flags.Progress
 		if progress == "auto" { // there is no end to be shown
 			progress = "never"
@@ -251,10 +304,13 @@ type sink struct {
 	block   func(*scan.Result, Report) error
 	bad     *cli.BadLines
 	streams *cli.Streams
-	hints   []string // of bad lines, each once
+	follow  bool
+	prefix  parse.Parser // nil: lines with a prefix are not looked for
+	looks   int          // how many lines are still looked at
+	hints   []string     // of bad lines, each once
 }
 
-func (k *sink) Block(r *scan.Result) error { return k.block(r, k.bad.Add) }
+func (k *sink) Block(r *scan.Result) error { return k.block(r, k.report) }
 
 func (k *sink) Unsorted(name string, line int64) {
 	k.streams.Warn("%s:%d: earlier than the line before: the file is not sorted by time", name, line)
@@ -264,10 +320,33 @@ func (k *sink) Bad(name string, line int64, reason error, raw []byte) error {
 	if raw == nil { // a long line, whose parts were kept as they came
 		k.bad.RejectEnd()
 	}
-	if b, ok := reason.(*event.BadError); ok && b.Hint != "" && !slices.Contains(k.hints, b.Hint) {
-		k.hints = append(k.hints, b.Hint)
+	return k.report(name, line, reason, raw)
+}
+
+// report names a bad line, and remembers its hint.
+func (k *sink) report(name string, line int64, reason error, raw []byte) error {
+	if b, ok := reason.(*event.BadError); ok {
+		hint := b.Hint
+		if k.prefixed(raw) {
+			hint = "--prefix reads the JSON that stands behind other text in a line"
+		}
+		if hint != "" && !slices.Contains(k.hints, hint) {
+			k.hints = append(k.hints, hint)
+		}
 	}
 	return k.bad.Add(name, line, reason, raw)
+}
+
+// prefixed says whether a bad line is one for --prefix. Only the first lines are
+// looked at.
+func (k *sink) prefixed(line []byte) bool {
+	if k.prefix == nil || k.looks == 0 || len(line) == 0 || strings.IndexByte("{[\"", line[0]) >= 0 {
+		return false
+	}
+	k.looks--
+	var ev event.Event
+	ev.Reset(0)
+	return k.prefix.Parse(line, &ev) == nil && ev.IsObject()
 }
 
 func (k *sink) LongPart(p []byte) error {
@@ -276,6 +355,10 @@ func (k *sink) LongPart(p []byte) error {
 }
 
 func (k *sink) Failed(name string, err error) {
+	if k.follow && errors.Is(err, fs.ErrNotExist) {
+		k.streams.Warn("%v; waiting for it", err) // it is not too late
+		return
+	}
 	var hint interface{ Hint() string }
 	if errors.As(err, &hint) {
 		err = cli.WithHint(err, hint.Hint())
