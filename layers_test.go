@@ -38,6 +38,8 @@ var house = []room{
 	{"pkg/when", 0, nil},
 	{"pkg/cli", 0, []string{cobra, pflag}},
 	{"pkg/internal/huge", 0, nil},
+	{"pkg/internal/vfs", 0, []string{fsnotify}},
+	{"pkg/internal/vfs/vfstest", 1, []string{"pkg/internal/vfs"}},
 
 	{"pkg/expr", 1, []string{"pkg/event", "pkg/when", gojq}},
 	{"pkg/parse", 1, []string{"pkg/event", "pkg/when"}},
@@ -50,22 +52,30 @@ var house = []room{
 	{"pkg/scan", 2, []string{"pkg/event", "pkg/expr", "pkg/parse", "pkg/stream", "pkg/when"}},
 	{"pkg/agg", 2, []string{"pkg/event", "pkg/expr", "pkg/when", "pkg/spill", "pkg/internal/huge"}},
 
-	{"pkg/source", 3, []string{"pkg/event", "pkg/parse", "pkg/stream", compress, fsnotify}},
+	// The bytes of a segment need instants and runs of times as the contracts have
+	// them.
+	{"pkg/segment", 2, []string{"pkg/event", "pkg/stream", compress}},
+	{"pkg/eventlog", 3, []string{"pkg/event", "pkg/when", "pkg/stream", "pkg/segment", "pkg/internal/vfs"}},
 
-	{"pkg/cmd/logcat", 5, []string{"pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
-	{"pkg/cmd/logview", 5, []string{"pkg/agg", "pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
+	{"pkg/source", 4, []string{"pkg/event", "pkg/parse", "pkg/stream", compress, fsnotify}},
+
+	{"pkg/cmd/logcat", 6, []string{"pkg/eventlog", "pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
+	{"pkg/cmd/logappend", 6, []string{"pkg/cli", "pkg/event", "pkg/eventlog", "pkg/expr", "pkg/render", "pkg/scan", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
+	{"pkg/cmd/logview", 6, []string{"pkg/agg", "pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
 	// What the commands that read have in common, below them.
-	{"pkg/cmd/reader", 4, []string{"pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when"}},
+	{"pkg/cmd/reader", 5, []string{"pkg/eventlog", "pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when"}},
 
-	{"cmd/logcat", 6, []string{"pkg/cli", "pkg/cmd/logcat"}},
-	{"cmd/logview", 6, []string{"pkg/cli", "pkg/cmd/logview"}},
+	{"cmd/logcat", 7, []string{"pkg/cli", "pkg/cmd/logcat"}},
+	{"cmd/logappend", 7, []string{"pkg/cli", "pkg/cmd/logappend"}},
+	{"cmd/logview", 7, []string{"pkg/cli", "pkg/cmd/logview"}},
 
 	// The commands' scripts (tests only).
-	{"cmd", 7, []string{"pkg/cli", "pkg/cmd/logcat", "pkg/cmd/logview", testscript}},
+	{"cmd", 8, []string{"pkg/cli", "pkg/cmd/logcat", "pkg/cmd/logview", testscript}},
 
-	{"scripts/bench", 6, nil},
-	{"scripts/completions", 6, []string{"pkg/cli", "pkg/cmd/logcat", "pkg/cmd/logview"}},
-	{"scripts/samplelog", 6, nil},
+	{"scripts/bench", 7, nil},
+	{"scripts/mutate", 7, nil},
+	{"scripts/completions", 7, []string{"pkg/cli", "pkg/cmd/logappend", "pkg/cmd/logcat", "pkg/cmd/logview"}},
+	{"scripts/samplelog", 7, nil},
 }
 
 const (
@@ -84,6 +94,7 @@ var links = []struct {
 	without []string
 }{
 	{"cmd/logcat", []string{"logtools/pkg/agg", "net/http", "modernc.org/", "github.com/twmb/", "github.com/jackc/"}},
+	{"cmd/logappend", []string{"logtools/pkg/agg", "net/http", "modernc.org/", "github.com/twmb/", "github.com/jackc/"}},
 	{"cmd/logview", []string{"net/http", "modernc.org/", "github.com/twmb/", "github.com/jackc/"}},
 }
 

@@ -212,6 +212,9 @@ func (m *merger) take(in *mergeInput) {
 	r.Out = append(r.Out, from.Out[out:marks[i-1].out]...)
 	if m.o.Apart {
 		r.Name, r.FirstLine = j.block.Name, in.lines+1
+		if j.block.Pos.InLog {
+			r.FirstLine = j.block.Pos.Base
+		}
 	}
 	in.at = i
 }
@@ -270,7 +273,7 @@ func (m *merger) head(in *mergeInput) (head, bool, error) {
 		if err := m.flush(); err != nil {
 			return head{}, false, err
 		}
-		m.sink.Unsorted(j.block.Name, in.lines+int64(k.line)+1)
+		m.sink.Unsorted(j.block.Name, numberOf(&j.block, in.lines, int64(k.line)))
 	}
 	return head{k.sec, k.nsec, in}, true, nil
 }
@@ -287,10 +290,11 @@ func (m *merger) begin(in *mergeInput) error {
 	}
 	switch {
 	case b.Err != nil:
-		m.sink.Failed(b.Name, b.Err)
-		return nil
+		return m.sink.Failed(b.Name, b.Err)
 	case j.failed != nil:
-		m.sink.Failed(b.Name, j.failed)
+		if err := m.sink.Failed(b.Name, j.failed); err != nil {
+			return err
+		}
 	}
 	if !b.Long {
 		return nil
@@ -315,7 +319,7 @@ func (m *merger) badLines(in *mergeInput) error {
 		b := j.result.bad[in.bad]
 		n := len(m.raw)
 		m.raw = append(m.raw, b.raw...)
-		m.result.bad = append(m.result.bad, badLine{in.lines + b.line + 1, len(m.result.Ends), b.reason, m.raw[n:len(m.raw):len(m.raw)]})
+		m.result.bad = append(m.result.bad, badLine{numberOf(&j.block, in.lines, b.line), len(m.result.Ends), b.reason, m.raw[n:len(m.raw):len(m.raw)]})
 		m.names = append(m.names, j.block.Name)
 		if m.o.StopAtBad || len(m.raw) >= mergeResult {
 			if err := m.flush(); err != nil {

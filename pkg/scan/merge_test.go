@@ -234,9 +234,10 @@ func (k *traced) Bad(name string, line int64, reason error, raw []byte) error {
 
 func (k *traced) LongPart(p []byte) error { k.idle(); return nil }
 
-func (k *traced) Failed(name string, err error) {
+func (k *traced) Failed(name string, err error) error {
 	k.idle()
 	k.trace = append(k.trace, "failed "+name+": "+err.Error())
+	return nil
 }
 
 func (k *traced) Unsorted(name string, line int64) {

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bytes"
 	"time"
 
 	"logtools/pkg/event"
@@ -20,6 +21,9 @@ type Query struct {
 	Time, Key, Where *expr.Program
 	// Since is inclusive, Until exclusive; nil if not given.
 	Since, Until *when.Time
+	// OnlyKey is the key of the only events that pass, as canonical JSON; nil: any.
+	// It is the key that an event came with, whatever Key makes of it.
+	OnlyKey []byte
 	// NeedTime: the operator's programs read $time.
 	NeedTime bool
 	// Zone holds for times without one; nil is UTC.
@@ -49,7 +53,8 @@ func (q *Query) prepare() {
 	if q.NeedTime || q.Since != nil || q.Until != nil {
 		q.instant = true
 	}
-	q.trivial = q.Time == nil && q.Key == nil && q.Where == nil && !q.instant
+	q.trivial = q.Time == nil && q.Key == nil && q.Where == nil && q.OnlyKey == nil && !q.instant
+	q.timeSlots = q.timeSlots[:0]
 	if q.instant && (q.Time == nil || q.Time.UsesTime()) {
 		for _, name := range guessed {
 			q.timeSlots = append(q.timeSlots, q.Fields.Add(name))
@@ -75,15 +80,25 @@ type Item struct {
 	// OwnTime: Event.Time is the event's own, to be written out, and not one
 	// that was found in its value for the programs to use.
 	OwnTime bool
+	// InLog: the event comes from a log, and has its name and position there. Its
+	// name is for programs; whether it is written out is for the operator to say.
+	InLog bool
 	// Seq orders all events of the input.
 	Seq uint64
 
 	line int64
+	log  *logLines // nil: not InLog
 }
 
 // LineInBlock is the number of the event's line in its block, from 0. It is less
-// than 0 for an event that begins in an earlier block.
-func (it *Item) LineInBlock() int64 { return it.line }
+// than 0 for an event that begins in an earlier block. In a log it is how many
+// offsets the event lies behind the first of its block.
+func (it *Item) LineInBlock() int64 {
+	if it.log != nil {
+		return offsetOf(it.log.pos, it.line) - it.log.pos.Base
+	}
+	return it.line
+}
 
 // stage is a Query at work for one worker.
 type stage struct {
@@ -93,6 +108,7 @@ type stage struct {
 	at     when.Time // the event's time, if hasTime
 	has    bool
 	buf    []byte
+	key    []byte
 	// Query.timed and untimed, of this worker's events.
 	timed, untimed bool
 }
@@ -103,13 +119,18 @@ var errNoTime = &event.BadError{Reason: "no time", Hint: "say where the time is,
 func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 	q := s.q
 	s.runner.Reset()
-	if q.trivial && ev.Time.Kind == event.Missing {
-		s.item.OwnTime = false
+	if q.trivial && (ev.Time.Kind == event.Missing || s.item.log != nil && s.item.log.settled) {
+		s.item.OwnTime = s.item.log != nil
 		return true, nil
+	}
+	if q.OnlyKey != nil && !s.isOnlyKey(ev.Key) {
+		return false, nil
 	}
 	s.buf = s.buf[:0]
 	s.item.Changed, s.item.OwnTime, s.has = false, false, false
-	if ev.Time.Kind != event.Missing {
+	if l := s.item.log; l != nil && !l.own {
+		s.item.OwnTime, s.at, s.has = true, l.at, true
+	} else if ev.Time.Kind != event.Missing {
 		s.item.OwnTime = true
 		b := ev.Time.B
 		if ev.Time.Form == event.JSON {
@@ -157,6 +178,15 @@ func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 		return q.Where.Test(s.runner, ev)
 	}
 	return true, nil
+}
+
+// isOnlyKey says whether a key is that of Query.OnlyKey.
+func (s *stage) isOnlyKey(key event.Value) bool {
+	if key.Kind == event.Missing {
+		return false
+	}
+	s.key = key.AppendCanonical(s.key[:0])
+	return bytes.Equal(s.key, s.q.OnlyKey)
 }
 
 // findTime makes ev.Time the event's time in UTC: that of -t, its own, the

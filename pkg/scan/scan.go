@@ -59,7 +59,8 @@ type Result struct {
 	Seq int64
 	// Name is what messages call the block's input, and FirstLine the number
 	// of the block's first line there, from 1; both are only for the Sink.
-	// Item.LineInBlock counts from that line.
+	// Item.LineInBlock counts from that line. In a log lines have their offsets for
+	// numbers, and Name is that of the partition.
 	Name      string
 	FirstLine int64
 	// Live: all that followed inputs held when reading began has come before
@@ -103,8 +104,9 @@ type Sink interface {
 	// LongPart takes a piece of a line over the limit, of which Bad is called
 	// (with no bytes) after the last piece.
 	LongPart(p []byte) error
-	// Failed takes the error of one input; the others go on.
-	Failed(name string, err error)
+	// Failed takes the error of one input; the others go on, and what follows of
+	// this one, unless it returns an error, which ends the run.
+	Failed(name string, err error) error
 }
 
 // Options say how to read.
@@ -245,6 +247,7 @@ type worker struct {
 	own     parse.Parser
 	owner   *input
 	modTime time.Time // of the owner when its parser was made: more may be appended
+	logs    *logLines // nil: not needed yet
 }
 
 func (e *engine) newWorker(op Operator) *worker {
@@ -333,6 +336,10 @@ func (w *worker) block(j *job) {
 	out.empty()
 	out.lines, out.Seq, j.failed, j.fatal = 0, b.Seq, nil, nil
 	defer w.op.EndBlock(out)
+	if b.Pos.InLog && b.Err == nil && !b.Live {
+		w.logBlock(j)
+		return
+	}
 	t := w.e.enter(j)
 	// Where the records are the lines of the block, they are counted on the way.
 	counted := t.records == 0 && t.line == 0 && len(t.data) == len(b.Data)
@@ -377,7 +384,8 @@ func (w *worker) block(j *job) {
 	}
 }
 
-// record runs the chain on one record. It returns false if that ends the run.
+// record runs the chain on one record; in is nil if it is of a log. It returns
+// false if that ends the run.
 func (w *worker) record(j *job, in *input, p parse.Parser, record []byte) bool {
 	out, ev := &j.result, &w.event
 	ev.Reset(w.slots)
@@ -399,7 +407,7 @@ func (w *worker) record(j *job, in *input, p parse.Parser, record []byte) bool {
 		j.fatal = err
 		return false
 	}
-	if guessed := w.e.o.Format == nil; guessed && in.format.Name == "text" && bad.Hint == "" {
+	if guessed := w.e.o.Format == nil && in != nil; guessed && in.format.Name == "text" && bad.Hint == "" {
 		err = &event.BadError{Reason: bad.Reason, Column: bad.Column, Hint: textHint}
 	}
 	out.bad = append(out.bad, badLine{w.stage.item.line, len(out.Ends), err, record})
@@ -488,11 +496,12 @@ func (c *collector) deliver(j *job) error {
 		defer delete(c.lines, b.Input)
 	}
 	if b.Err != nil {
-		c.sink.Failed(b.Name, b.Err)
-		return nil
+		return c.sink.Failed(b.Name, b.Err)
 	}
 	if j.failed != nil {
-		c.sink.Failed(b.Name, j.failed)
+		if err := c.sink.Failed(b.Name, j.failed); err != nil {
+			return err
+		}
 	}
 	if b.Long {
 		if err := c.sink.LongPart(b.Data); err != nil {
@@ -530,10 +539,23 @@ func (c *collector) results(j *job) error {
 	if stop != nil && stop != ErrStop {
 		return stop
 	}
+	if b.Pos.InLog {
+		r.FirstLine = b.Pos.Base
+	}
 	for _, bad := range r.bad {
-		if err := c.sink.Bad(b.Name, lines+bad.line+1, bad.reason, bad.raw); err != nil {
+		if err := c.sink.Bad(b.Name, numberOf(b, lines, bad.line), bad.reason, bad.raw); err != nil {
 			return err
 		}
 	}
 	return stop
+}
+
+// numberOf returns what messages call a line of a block, counted from 0, of an
+// input of which that many lines came before: its number from 1, in a log its
+// offset.
+func numberOf(b *stream.Block, before, line int64) int64 {
+	if b.Pos.InLog {
+		return offsetOf(&b.Pos, line)
+	}
+	return before + line + 1
 }

@@ -120,8 +120,11 @@ func (k *record) Bad(name string, line int64, reason error, raw []byte) error {
 	return nil
 }
 
-func (k *record) LongPart(p []byte) error       { return nil }
-func (k *record) Failed(name string, err error) { k.failed = append(k.failed, name+": "+err.Error()) }
+func (k *record) LongPart(p []byte) error { return nil }
+func (k *record) Failed(name string, err error) error {
+	k.failed = append(k.failed, name+": "+err.Error())
+	return nil
+}
 
 // Whatever the blocks and however many the workers: output, bad lines and line
 // numbers are those of reading line by line.

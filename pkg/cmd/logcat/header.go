@@ -68,14 +68,20 @@ func (h *header) endBlock(seq int64) {
 	h.changed.Broadcast()
 }
 
+// What helps where a value does not fit the columns of csv and tsv, and of tables.
+const (
+	firstNames = "the first value names the columns; -m '{a,b}' makes the same ones of every value"
+	tableNames = "the first rows name the columns; -m '{a,b}' makes the same ones of every value"
+)
+
 // misfit adds to the error of a value that does not fit the header what helps.
-func misfit(err error) error {
+func misfit(err error, hint string) error {
 	var bad *event.BadError
 	if !errors.As(err, &bad) || bad.Hint != "" {
 		return err
 	}
 	with := *bad
-	with.Hint = "the first value names the columns; -m '{a,b}' makes the same ones of every value"
+	with.Hint = hint
 	return &with
 }
 

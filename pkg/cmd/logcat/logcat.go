@@ -19,19 +19,28 @@ type options struct {
 	mapping       string
 	tail, count   int64
 	follow, merge bool
+	logs          reader.Selection
+	describe      bool
 }
 
 // New returns the command.
 func New() *cli.Command {
 	o := &options{tail: -1, count: -1}
 	return &cli.Command{
-		Name:     "logcat",
-		Summary:  "read logs as events: filter, reshape, convert",
-		Synopsis: []string{"logcat [-f | --merge] [-n N | -c N] [-i FORMAT] [-S TIME] [-U TIME]", "       [-w EXPR] [-m EXPR] [-o FORMAT] [FILE ...]"},
+		Name:    "logcat",
+		Summary: "read logs as events: filter, reshape, convert",
+		Synopsis: []string{
+			"logcat [-f | --merge] [-n N | -c N] [-i FORMAT] [-S TIME] [-U TIME]",
+			"       [--from POS] [--to POS] [-p N,... | --only-key KEY]",
+			"       [-w EXPR] [-m EXPR] [-o FORMAT] [LOG | FILE ...]",
+			"logcat --describe [-o FORMAT] LOG ...",
+		},
 		Examples: `logcat -w '.status>=500' app.ndjson | jq .path
 logcat -i combined -S -1h -m '{path,status}' access.log access.log.1.gz
 logcat -o csv -m '{time,level,msg}' app.ndjson > app.csv
-logcat -f -w '.status>=500' app.ndjson`,
+logcat -f -w '.status>=500' app.ndjson
+logcat -S -1h --only-key u7 app
+logcat --from @today -f app`,
 		AddFlags: o.addFlags,
 		Run:      o.run,
 	}
@@ -48,7 +57,21 @@ func (o *options) addFlags(f *cli.Flags) {
 	f.Bool(&o.follow, cli.FlagDoc{Name: "follow", Short: "f",
 		Usage: "go on at the end: wait for what is appended, through rotation"})
 	f.Bool(&o.merge, cli.FlagDoc{Name: "merge",
-		Usage: "all files at once, in the order of the events' times"})
+		Usage: "all files and logs at once, in the order of the events' times"})
+	f.String(&o.logs.From, cli.FlagDoc{Name: "from", Value: "POS",
+		Once:  "one position is for each partition that is read; -p N reads one alone",
+		Usage: "of logs: begin here: start, end, an offset, -N (before the end), @TIME"})
+	f.String(&o.logs.To, cli.FlagDoc{Name: "to", Value: "POS",
+		Once:  "one position is for each partition that is read; -p N reads one alone",
+		Usage: "of logs: end before this position"})
+	f.String(&o.logs.Partitions, cli.FlagDoc{Name: "partition", Short: "p", Value: "N,...",
+		Once:  "several in one: -p 0,2",
+		Usage: "of logs: only these partitions"})
+	f.String(&o.logs.OnlyKey, cli.FlagDoc{Name: "only-key", Value: "KEY",
+		Once:  "for several keys: -w '$key==\"a\" or $key==\"b\"'",
+		Usage: "of logs: only events with this key: JSON, or a plain string"})
+	f.Bool(&o.describe, cli.FlagDoc{Name: "describe",
+		Usage: "say of each partition of a log what it holds"})
 	o.ReaderFlags.Add(f, reader.Inputs(), reader.Outputs("logcat"))
 	const first, not, view = "-c N is the first N events", "-w 'A | not'", "logview groups and counts"
 	f.Instead(map[string]string{
@@ -75,8 +98,18 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	if err != nil {
 		return err
 	}
-	r.Follow, r.Merge = o.follow, o.merge
-	out := output{format: o.format(s)}
+	if o.describe {
+		return o.describeLogs(ctx, s, r)
+	}
+	selected := o.logs
+	if o.mapping == "" { // which makes many events of one, or none
+		selected.Tail = o.tail
+	}
+	if err := r.Select(selected); err != nil {
+		return err
+	}
+	r.Follow, r.Merge, r.ByTime = o.follow, o.merge, true
+	out := output{format: o.format(s), logNames: r.SeveralLogs()}
 	out.color = (out.format == "event" || out.format == "value") && s.UseColor(o.Color)
 	if o.mapping != "" {
 		if out.mapping, err = r.Compile("--map", o.mapping); err != nil {
@@ -90,10 +123,8 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	w := &writing{out: s.Out}
 	out.noteEnds = o.tail >= 0 || o.count >= 0
 	if dialect, ok := dialects[out.format]; ok {
-		if out.format == "table" || o.tail >= 0 || o.merge {
-			look := func() render.Look {
-				return render.Look{Width: s.Width(), Color: s.UseColor(o.Color), ASCII: !s.UTF8()}
-			}
+		if out.format == "table" || o.tail >= 0 || r.Merges() {
+			look := func() render.Look { return look(s, o.Color) }
 			w.rows = &rows{out: s.Out, dialect: dialect, asked: out.format == "table", look: look}
 			out.format, out.noteEnds, r.Apart = "line", true, true
 		} else {
@@ -111,6 +142,16 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	}
 	_, err = r.Run(ctx, out.operator, w.block, w.end)
 	return err
+}
+
+// look is how tables look. Only on a terminal is there a width to fit into: that of
+// the one that messages go to is none of theirs.
+func look(s *cli.Streams, color string) render.Look {
+	l := render.Look{Color: s.UseColor(color), ASCII: !s.UTF8()}
+	if s.OutTerminal {
+		l.Width = s.Width()
+	}
+	return l
 }
 
 // format is what -o says, or what is usual.
@@ -192,6 +233,15 @@ type output struct {
 	color    bool          // JSON for a terminal
 	pretty   *render.Pretty
 	noteEnds bool
+	logNames bool // several logs are read: events say which they are of
+}
+
+// log is the member log of an event that is written.
+func (o *output) log(it *scan.Item) event.Value {
+	if it.InLog && !o.logNames {
+		return event.Value{}
+	}
+	return it.Log
 }
 
 func (o *output) operator() scan.Operator { return &writer{output: o} }
@@ -251,13 +301,13 @@ func (w *writer) value(it *scan.Item, v event.Value, out *scan.Result) error {
 	start := len(out.Out)
 	switch w.format {
 	case "event":
-		o := render.Out{Log: it.Log, Partition: it.Partition, Offset: it.Offset, Key: it.Key, Headers: it.Headers, Src: it.Src, Value: v}
+		o := render.Out{Log: w.log(it), Partition: it.Partition, Offset: it.Offset, Key: it.Key, Headers: it.Headers, Src: it.Src, Value: v}
 		if it.OwnTime {
 			o.Time = it.Time
 		}
 		out.Out = render.AppendEvent(out.Out, &o)
 	case "pretty":
-		o := render.Out{Log: it.Log, Partition: it.Partition, Offset: it.Offset, Time: it.Time, Key: it.Key, Headers: it.Headers, Src: it.Src, Value: v}
+		o := render.Out{Log: w.log(it), Partition: it.Partition, Offset: it.Offset, Time: it.Time, Key: it.Key, Headers: it.Headers, Src: it.Src, Value: v}
 		out.Out = w.pretty.Append(out.Out, &o)
 	case "value":
 		out.Out = v.AppendJSON(out.Out)
@@ -274,7 +324,7 @@ func (w *writer) value(it *scan.Item, v event.Value, out *scan.Result) error {
 			return err
 		}
 		if out.Out, err = h.AppendRow(out.Out, v); err != nil {
-			return misfit(err)
+			return misfit(err, firstNames)
 		}
 	}
 	w.endLine(out, start)

@@ -6,7 +6,7 @@ import "testing"
 func TestOnce(t *testing.T) {
 	for _, d := range New().FlagDocs() {
 		switch d.Value {
-		case "EXPR", "TIME", "FILE":
+		case "EXPR", "TIME", "FILE", "POS", "N,...", "KEY":
 			if d.Once == "" {
 				t.Errorf("--%s may be given twice", d.Name)
 			}

@@ -17,8 +17,8 @@ import (
 // because the first row, which names the columns, is known only when counts or
 // the merging are done, or because all rows must be seen to be aligned. Workers
 // then hand on each value as it is, with its line, so that one that does not fit
-// the columns can be named and rejected: the line's number in the block and its
-// length (4 bytes each), the line, the value.
+// the columns can be named and rejected: the line's number in the block (8 bytes) and
+// its length (4), the line, the value.
 type rows struct {
 	out     io.Writer
 	bad     reader.Report
@@ -38,7 +38,7 @@ type rows struct {
 const pause = 200 * time.Millisecond
 
 func appendRow(dst []byte, it *scan.Item, v event.Value) []byte {
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(it.LineInBlock()))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(it.LineInBlock()))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(it.Line)))
 	dst = append(dst, it.Line...)
 	return v.AppendJSON(dst)
@@ -51,8 +51,8 @@ func (c *chunk) row(i int) (line int64, raw []byte, v event.Value) {
 		start = c.ends[i-1]
 	}
 	row := c.out[start : c.ends[i]-1] // without the '\n'
-	n := 8 + binary.LittleEndian.Uint32(row[4:])
-	return c.line + int64(int32(binary.LittleEndian.Uint32(row))), row[8:n], event.RawValue(row[n:])
+	n := 12 + binary.LittleEndian.Uint32(row[8:])
+	return c.line + int64(binary.LittleEndian.Uint64(row)), row[12:n], event.RawValue(row[n:])
 }
 
 func (t *rows) pass(c chunk) error {
@@ -102,31 +102,35 @@ func (t *rows) line(c *chunk, i, n int) error {
 			t.buf = append(h.AppendHeader(t.buf), '\n')
 		}
 	}
-	// A table refuses a row by itself, but of several the first would be in it by
-	// then.
-	if !t.asked || n > i+1 {
+	if !t.asked {
 		for k := i; k < n; k++ {
 			_, _, v := c.row(k)
 			if t.buf, err = h.AppendRow(t.buf, v); err != nil {
 				t.buf = t.buf[:mark]
-				return misfit(err)
+				return misfit(err, firstNames)
 			}
 			t.buf = append(t.buf, '\n')
 		}
-	}
-	if !t.asked {
 		t.header = h
 		return nil
 	}
-	t.buf = t.buf[:mark]
-	if t.table == nil {
-		t.table = render.NewTable(h)
+	table := t.table
+	if table == nil {
+		table = render.NewTable(h)
 	}
-	t.header = h
+	// A table refuses a row by itself, but of several the first would be in it by
+	// then.
+	for k := i; k < n && n > i+1; k++ {
+		_, _, v := c.row(k)
+		if err := table.Check(v); err != nil {
+			return misfit(err, tableNames)
+		}
+	}
+	t.header, t.table = h, table
 	for k := i; k < n; k++ {
 		_, _, v := c.row(k)
 		if err := t.table.Add(v); err != nil {
-			return misfit(err)
+			return misfit(err, tableNames)
 		}
 	}
 	return nil

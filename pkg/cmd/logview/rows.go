@@ -200,7 +200,12 @@ func (o *options) picture(s *cli.Streams, v *view, e *encoder, t *agg.Table, ord
 	if err != nil || e.rows == 0 {
 		return nil, err
 	}
-	return to.AppendTo(nil, render.Look{Width: s.Width(), Color: s.UseColor(o.Color), ASCII: !s.UTF8()}), nil
+	look := render.Look{Color: s.UseColor(o.Color), ASCII: !s.UTF8()}
+	// A table is made to fit only where it is looked at. A chart needs a width.
+	if s.OutTerminal || o.format(s) == "chart" {
+		look.Width = s.Width()
+	}
+	return to.AppendTo(nil, look), nil
 }
 
 // additive says of which aggregates the values of two groups may be added up.

@@ -15,11 +15,10 @@ import (
 
 	"logtools/pkg/cli"
 	"logtools/pkg/event"
+	"logtools/pkg/eventlog"
 	"logtools/pkg/expr"
 	"logtools/pkg/parse"
 	"logtools/pkg/scan"
-	"logtools/pkg/source"
-	"logtools/pkg/stream"
 	"logtools/pkg/when"
 )
 
@@ -31,6 +30,9 @@ type Reader struct {
 	Follow bool
 	// Merge: give out the events of all operands in the order of their times.
 	Merge bool
+	// ByTime: give out the events of the partitions of each log in the order of
+	// their times, and not one partition after the other.
+	ByTime bool
 	// Apart is scan.MergeOptions.Apart.
 	Apart bool
 	// Workers is scan.Options.Workers.
@@ -40,6 +42,10 @@ type Reader struct {
 	streams *cli.Streams
 	format  *parse.Format // nil: auto
 	files   []string
+	// operands are files, or "-", and logs.
+	operands []operand
+	from, to *eventlog.Position // nil: not given
+	tail     int64
 	// readsTime: some program has $time in it.
 	readsTime bool
 }
@@ -47,7 +53,7 @@ type Reader struct {
 // New checks the shared flags and compiles their programs. Its errors are
 // usage errors.
 func New(s *cli.Streams, flags *cli.ReaderFlags, operands []string) (*Reader, error) {
-	r := &Reader{flags: flags, streams: s, files: operands}
+	r := &Reader{flags: flags, streams: s, files: operands, operands: resolve(operands)}
 	var err error
 	if r.format, err = parse.ByName(flags.Input); err != nil {
 		return nil, usage("--input", err)
@@ -197,7 +203,7 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 	if err != nil {
 		return false, err
 	}
-	k := &sink{block: block, bad: bad, streams: r.streams, follow: r.Follow, looks: 5}
+	k := &sink{block: block, bad: bad, streams: r.streams, follow: r.Follow, looks: 5, stop: r.flags.Bad == "fail"}
 	if !r.flags.Prefix {
 		format, err := parse.ByName(r.flags.Input)
 		if err != nil {
@@ -237,68 +243,6 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 	return stopped, err
 }
 
-// read runs the engine.
-func (r *Reader) read(ctx context.Context, o scan.Options, newOperator func() scan.Operator, k *sink) error {
-	from := source.Options{Stdin: r.streams.In, MaxLine: int(r.flags.MaxLine)}
-	switch {
-	case r.Follow:
-		from.Warn = func(name, msg string) { r.streams.Warn("%s: %s", name, msg) }
-		in := source.Follow(r.files, from)
-		defer in.Close()
-		if r.flags.Output != "none" { // whose reader need not stay
-			defer r.streams.WatchOutput()()
-		}
-		progress := r.flags.Progress
-		if progress == "auto" { // there is no end to be shown
-			progress = "never"
-		}
-		defer r.streams.StartProgress(progress, in.Progress)()
-		return scan.Run(ctx, o, &r.Query, in, newOperator, k)
-	case r.Merge:
-		var inputs []stream.Blocks
-		var all meters
-		files := r.files
-		if len(files) == 0 {
-			files = []string{"-"}
-		}
-		from.BlockSize = mergeBlock(len(files))
-		for i, name := range files {
-			if name == "-" && slices.Contains(files[:i], "-") {
-				from.Stdin = strings.NewReader("") // what there was has been taken
-			}
-			in := source.Open([]string{name}, from)
-			defer in.Close()
-			inputs, all = append(inputs, in), append(all, in)
-		}
-		defer r.streams.StartProgress(r.flags.Progress, all.progress)()
-		return scan.Merge(ctx, scan.MergeOptions{Options: o, Apart: r.Apart}, &r.Query, inputs, newOperator, k)
-	}
-	in := source.Open(r.files, from)
-	defer in.Close()
-	defer r.streams.StartProgress(r.flags.Progress, in.Progress)()
-	return scan.Run(ctx, o, &r.Query, in, newOperator, k)
-}
-
-// mergeBlock is the size of the blocks of n files that are merged: that of all
-// of them together is bounded.
-func mergeBlock(n int) int { return max(16<<10, min(128<<10, 16<<20/n)) }
-
-// meters is the progress of several inputs.
-type meters []stream.Meter
-
-func (m meters) progress() (done, total int64) {
-	for _, in := range m {
-		d, t := in.Progress()
-		done += d
-		if t < 0 || total < 0 {
-			total = -1
-		} else {
-			total += t
-		}
-	}
-	return done, total
-}
-
 // sink passes on what the engine hands out.
 type sink struct {
 	block   func(*scan.Result, Report) error
@@ -308,9 +252,15 @@ type sink struct {
 	prefix  parse.Parser // nil: lines with a prefix are not looked for
 	looks   int          // how many lines are still looked at
 	hints   []string     // of bad lines, each once
+	stop    bool         // damage ends the run (--bad=fail)
+	stopped bool         // the command wants no more
 }
 
-func (k *sink) Block(r *scan.Result) error { return k.block(r, k.report) }
+func (k *sink) Block(r *scan.Result) error {
+	err := k.block(r, k.report)
+	k.stopped = k.stopped || err == scan.ErrStop
+	return err
+}
 
 func (k *sink) Unsorted(name string, line int64) {
 	k.streams.Warn("%s:%d: earlier than the line before: the file is not sorted by time", name, line)
@@ -354,14 +304,15 @@ func (k *sink) LongPart(p []byte) error {
 	return nil
 }
 
-func (k *sink) Failed(name string, err error) {
+func (k *sink) Failed(name string, err error) error {
 	if k.follow && errors.Is(err, fs.ErrNotExist) {
 		k.streams.Warn("%v; waiting for it", err) // it is not too late
-		return
+		return nil
 	}
-	var hint interface{ Hint() string }
-	if errors.As(err, &hint) {
-		err = cli.WithHint(err, hint.Hint())
-	}
+	err = WithStatus(err)
 	k.streams.Report(err, cli.Failed)
+	if k.stop && cli.ExitOf(err, cli.Failed) == cli.Damaged {
+		return cli.ErrStop
+	}
+	return nil
 }

@@ -1,0 +1,286 @@
+// Package logappend is the command that appends events to a log.
+package logappend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"logtools/pkg/cli"
+	"logtools/pkg/cmd/reader"
+	"logtools/pkg/scan"
+	"logtools/pkg/stream"
+	"logtools/pkg/when"
+)
+
+type options struct {
+	cli.ReaderFlags
+	partitions  int64
+	expect      int64
+	batchBytes  int64
+	sync        string
+	linger      string
+	cleanup     string
+	retainAge   string
+	retainBytes string
+	segment     string
+	lockTimeout string
+	tee, acks   bool
+
+	open opener // where the log comes from
+}
+
+// New returns the command.
+func New() *cli.Command { return command(openLog) }
+
+func command(open opener) *cli.Command {
+	o := &options{
+		partitions: -1, expect: -1, batchBytes: 1 << 20,
+		sync: "batch", linger: "5ms", lockTimeout: "30s", open: open,
+	}
+	return &cli.Command{
+		Name:     "logappend",
+		Summary:  "append events to a log, which is made when it is first used",
+		Synopsis: []string{"logappend [-k EXPR] [-t EXPR] [-i FORMAT] [--partitions N] [--tee | --acks] LOG"},
+		Examples: `logappend -k .user app < app.ndjson
+logcat -f app.ndjson | logappend -k .user app
+logappend -i combined -t '$time' web < access.log
+logcat -w '.status>=500' app.ndjson | logappend --tee errors`,
+		AddFlags: o.addFlags,
+		Run:      o.run,
+	}
+}
+
+const (
+	maxBatchBytes = 256 << 20
+	usualMaxLine  = 16 << 20
+	maxMaxLine    = 1 << 30
+)
+
+func (o *options) addFlags(f *cli.Flags) {
+	o.Input, o.Bad, o.TZ, o.Progress = "json", cli.PolicySkip, "UTC", "auto"
+	o.MaxLine = usualMaxLine
+	inputs := reader.Inputs()
+	f.String(&o.Key, cli.FlagDoc{Name: "key", Short: "k", Value: "EXPR",
+		Once:  "a key of several members is an array: -k '[.a,.b]'",
+		Usage: "event key; it decides the partition"})
+	f.String(&o.Time, cli.FlagDoc{Name: "time", Short: "t", Value: "EXPR",
+		Once:  "the first that is there: -t '.a // .b'",
+		Usage: "event time, stored with it; without one it is that of its append"})
+	f.String(&o.Input, cli.FlagDoc{Name: "input", Short: "i", Value: "FORMAT", Choices: inputs.Names, Instead: inputs.Instead,
+		Usage: "format of standard input"})
+	f.Count(&o.partitions, cli.FlagDoc{Name: "partitions", Value: "N",
+		Usage: "partitions of a new log, else 1; fixed from then on"})
+	f.Bool(&o.tee, cli.FlagDoc{Name: "tee",
+		Usage: "pass each event on with its partition and offset, once it is stored"})
+	f.Bool(&o.acks, cli.FlagDoc{Name: "acks",
+		Usage: "print partition, offset and count of each batch, once it is stored"})
+	f.String(&o.sync, cli.FlagDoc{Name: "sync", Value: "WHEN", Choices: []string{"batch", "none"},
+		Instead: map[string]string{"always": "try --sync=batch", "never": "try --sync=none", "off": "try --sync=none"},
+		Usage:   "fsync each batch, or leave that to the system"})
+	f.String(&o.linger, cli.FlagDoc{Name: "linger", Value: "DURATION",
+		Usage: "how long a batch waits for more while more is coming"})
+	f.Size(&o.batchBytes, 1, maxBatchBytes, cli.FlagDoc{Name: "batch-bytes", Value: "SIZE",
+		Usage: "largest batch; only one longer event makes a larger one"})
+	f.Count(&o.expect, cli.FlagDoc{Name: "expect", Value: "N",
+		Usage: "store the whole input as one batch, only if N is the next offset"})
+	f.String(&o.cleanup, cli.FlagDoc{Name: "cleanup", Value: "WHAT", Choices: []string{"none", "compact", "delete", "compact,delete"},
+		Instead: map[string]string{"delete,compact": "try --cleanup=compact,delete"},
+		Usage:   "setting of the log: what logcompact does"})
+	f.String(&o.retainAge, cli.FlagDoc{Name: "retain-age", Value: "DURATION",
+		Usage: "setting of the log: how long events are kept, 0 for ever"})
+	f.String(&o.retainBytes, cli.FlagDoc{Name: "retain-bytes", Value: "SIZE",
+		Usage: "setting of the log: how much of a partition is kept, 0 for all"})
+	f.String(&o.segment, cli.FlagDoc{Name: "segment-bytes", Value: "SIZE",
+		Usage: "setting of the log: how large a file becomes, usually 128M"})
+	f.String(&o.lockTimeout, cli.FlagDoc{Name: "lock-timeout", Value: "DURATION",
+		Usage: "how long to wait for another process's lock"})
+	f.String(&o.Where, cli.FlagDoc{Name: "where", Short: "w", Value: "EXPR",
+		Once:  "join them with and: -w 'A and B'",
+		Usage: "only events for which this is true"})
+	f.String(&o.Since, cli.FlagDoc{Name: "since", Short: "S", Value: "TIME",
+		Once:  "give only the later one",
+		Usage: "only events at or after this time: RFC 3339, a date, -1h30m, today, yesterday"})
+	f.String(&o.Until, cli.FlagDoc{Name: "until", Short: "U", Value: "TIME",
+		Once:  "give only the earlier one",
+		Usage: "only events before this time"})
+	f.String(&o.Bad, cli.FlagDoc{Name: "bad", Value: "WHAT", Choices: []string{cli.PolicySkip, cli.PolicyOK, cli.PolicyFail},
+		Usage: "skip bad lines (exit 3), skip them (exit 0), or stop at the first"})
+	f.String(&o.Rejects, cli.FlagDoc{Name: "rejects", Value: "FILE", File: true,
+		Usage: "keep bad lines here, byte for byte"})
+	f.Size(&o.MaxLine, 1, maxMaxLine, cli.FlagDoc{Name: "max-line", Value: "SIZE",
+		Usage: "longest line; a longer one is bad"})
+	f.Bool(&o.Prefix, cli.FlagDoc{Name: "prefix",
+		Usage: "text before the JSON of a line becomes the header prefix"})
+	f.Bool(&o.Lossy, cli.FlagDoc{Name: "lossy",
+		Usage: "with -i text: replace what is no UTF-8 by U+FFFD"})
+	f.String(&o.TZ, cli.FlagDoc{Name: "tz", Value: "ZONE",
+		Usage: "zone of times that have none, such as Europe/Berlin or +02:00"})
+	f.String(&o.Progress, cli.FlagDoc{Name: "progress", Value: "WHEN", Choices: []string{"auto", "always", "never"},
+		Usage: "show progress on standard error"})
+	const shape = "logcat -m EXPR | logappend LOG"
+	f.Instead(map[string]string{
+		"-m": shape, "--map": shape,
+		"-o": "--tee prints the events, --acks where the batches lie", "--output": "--tee prints the events, --acks where the batches lie",
+		"-f": "tail -F FILE | logappend LOG", "--follow": "tail -F FILE | logappend LOG",
+		"-a": "logappend always appends", "--append": "logappend always appends",
+		"-p": "--partitions N of a new log; the key decides which one an event goes to", "--partition": "the key decides which partition an event goes to",
+		"--fsync": "try --sync=batch, which is usual", "--no-sync": "try --sync=none",
+	})
+}
+
+// wanted is what the flags say besides what is read.
+type wanted struct {
+	path        string
+	settings    change
+	linger      time.Duration
+	lockTimeout time.Duration
+	noSync      bool
+}
+
+// want checks the flags and the operand.
+func (o *options) want(operands []string) (*wanted, error) {
+	w := &wanted{noSync: o.sync == "none"}
+	switch {
+	case len(operands) == 0:
+		return nil, &cli.Error{Exit: cli.Usage, Err: errors.New("no log is named"), Hint: "logappend LOG < FILE"}
+	case len(operands) > 1:
+		return nil, &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("one log is named, not %d", len(operands)),
+			Hint: "events come from standard input: cat FILES | logappend LOG"}
+	case operands[0] == "-" || operands[0] == "":
+		return nil, &cli.Error{Exit: cli.Usage, Err: fmt.Errorf("a log is a directory, not %q", operands[0]), Hint: "logappend LOG < FILE"}
+	case o.tee && o.acks:
+		return nil, cli.Usagef("--tee and --acks exclude each other")
+	case o.expect >= 0 && o.partitions > 1:
+		return nil, errExpect(int(o.partitions))
+	case o.partitions == 0:
+		return nil, cli.Usagef("--partitions: a log has at least 1")
+	}
+	w.path = operands[0]
+	if o.partitions > 0 {
+		n := int(min(o.partitions, 1<<30)) // what is too much is for the log to say
+		w.settings.Partitions = &n
+	}
+	if o.cleanup != "" {
+		w.settings.Cleanup = &o.cleanup
+	}
+	for _, d := range []struct {
+		flag, text string
+		to         *time.Duration
+		given      **time.Duration
+	}{
+		{"--linger", o.linger, &w.linger, nil},
+		{"--lock-timeout", o.lockTimeout, &w.lockTimeout, nil},
+		{"--retain-age", o.retainAge, new(time.Duration), &w.settings.RetainAge},
+	} {
+		if d.text == "" {
+			continue
+		}
+		var err error
+		if *d.to, err = when.ParseDuration(d.text); err != nil {
+			return nil, cli.Usagef("%s: %w", d.flag, err)
+		}
+		if d.given != nil {
+			*d.given = d.to
+		}
+	}
+	for _, n := range []struct {
+		flag, text string
+		given      **int64
+	}{
+		{"--retain-bytes", o.retainBytes, &w.settings.RetainBytes},
+		{"--segment-bytes", o.segment, &w.settings.SegmentBytes},
+	} {
+		if n.text == "" {
+			continue
+		}
+		size, err := cli.ParseSize(n.text)
+		if err != nil {
+			return nil, cli.Usagef("%s: %w", n.flag, err)
+		}
+		*n.given = &size
+	}
+	return w, nil
+}
+
+func errExpect(partitions int) error {
+	return cli.Usagef("--expect needs a log with one partition, not %d", partitions)
+}
+
+func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) error {
+	w, err := o.want(operands)
+	if err != nil {
+		return err
+	}
+	r, err := reader.New(s, &o.ReaderFlags, nil)
+	if err != nil {
+		return err
+	}
+	log, err := o.open(ctx, w, func(msg string) { s.Warn("%s", msg) })
+	if err != nil {
+		return explain(err)
+	}
+	if o.expect >= 0 && log.partitions > 1 {
+		return errExpect(log.partitions)
+	}
+	to, err := log.appender()
+	if err != nil {
+		return explain(err)
+	}
+	err = o.append(ctx, s, r, w, log, to)
+	if closeErr := to.Close(); err == nil {
+		err = explain(closeErr)
+	}
+	return err
+}
+
+// append reads all events and stores them.
+func (o *options) append(parent context.Context, s *cli.Streams, r *reader.Reader, w *wanted, log *openedLog, to stream.Appender) error {
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
+	l := &lines{partitions: log.partitions, keyed: log.compacted, maxRun: int(min(maxRun, o.batchBytes))}
+	g := newGatherer(to, log.partitions, &l.begun)
+	g.batchBytes, g.linger = int(o.batchBytes), w.linger
+	g.whole, g.expect = o.expect >= 0, o.expect
+	g.failed = func(error) { cancel() } // the input may be one that pauses
+	switch {
+	case o.tee:
+		g.answer = newTee(s.Out).answer
+	case o.acks:
+		g.answer = (&acks{out: s.Out}).answer
+	}
+	if g.answer != nil {
+		defer s.WatchOutput()()
+	}
+	all := false
+	block := func(res *scan.Result, _ reader.Report) error { return g.block(res.Seq, res.Out) }
+	end := func(reader.Report) error { all = true; return nil }
+	stopped, err := r.Run(ctx, l.operator, block, end)
+	storeErr := g.close(g.whole && (stopped || err != nil || !all))
+	switch {
+	case storeErr != nil:
+		return explain(storeErr) // the rest follows from that
+	case err != nil && errors.Is(context.Cause(parent), cli.ErrClosed):
+		// Elsewhere this is a quiet end. But exit 0 says that all was stored.
+		return &cli.Error{Exit: cli.Failed, Err: errors.New("standard output was closed: the rest of the input was not appended")}
+	}
+	return err
+}
+
+// explain gives an error of the log the status and the hint that it has.
+func explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	var expect *stream.ExpectError
+	if errors.As(err, &expect) {
+		return cli.WithExit(err, cli.Unmet)
+	}
+	err = cli.WithExit(err, exitOf(err))
+	var h interface{ Hint() string }
+	if errors.As(err, &h) && h.Hint() != "" {
+		err = cli.WithHint(err, h.Hint())
+	}
+	return err
+}

@@ -1,0 +1,73 @@
+package logappend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"logtools/pkg/cli"
+	"logtools/pkg/event"
+	"logtools/pkg/eventlog"
+	"logtools/pkg/stream"
+)
+
+// opener opens the log, makes it if it is not there, and changes its settings.
+// warn is told what is wrong but no error.
+type opener func(ctx context.Context, w *wanted, warn func(msg string)) (*openedLog, error)
+
+// openedLog is what this command needs of a log.
+type openedLog struct {
+	partitions int
+	compacted  bool
+	appender   func() (stream.Appender, error)
+}
+
+// change is what the flags want of the log's settings; nil is not given.
+type change = eventlog.Change
+
+func openLog(ctx context.Context, w *wanted, warn func(msg string)) (*openedLog, error) {
+	if info, err := os.Stat(w.path); err == nil && !info.IsDir() {
+		return nil, cli.WithHint(fmt.Errorf("%s: is a file, not a log", w.path), "to read it: logappend LOG < "+w.path)
+	}
+	timeout := max(w.lockTimeout, time.Millisecond) // 0 is not for ever
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	l, err := eventlog.OpenOrCreate(ctx, w.path, w.settings, eventlog.Options{Warn: warn})
+	if dir := filepath.Dir(w.path); errors.Is(err, fs.ErrNotExist) {
+		err = cli.WithHint(err, "mkdir -p "+dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	settings := l.Settings()
+	return &openedLog{
+		partitions: settings.Partitions,
+		compacted:  strings.Contains(settings.Cleanup, "compact"),
+		appender: func() (stream.Appender, error) {
+			return l.Appender(eventlog.AppendOptions{NoSync: w.noSync, LockTimeout: timeout})
+		},
+	}, nil
+}
+
+// exitOf returns the status of an error of the log.
+func exitOf(err error) cli.Exit {
+	var (
+		locked  *eventlog.LockError
+		setting *eventlog.SettingError
+		damaged *event.DamagedError
+	)
+	switch {
+	case errors.As(err, &locked):
+		return cli.Locked
+	case errors.As(err, &setting):
+		return cli.Usage
+	case errors.As(err, &damaged):
+		return cli.Damaged
+	}
+	return cli.Failed
+}

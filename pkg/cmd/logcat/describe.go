@@ -1,0 +1,138 @@
+package logcat
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"logtools/pkg/cli"
+	"logtools/pkg/cmd/reader"
+	"logtools/pkg/event"
+	"logtools/pkg/eventlog"
+	"logtools/pkg/render"
+	"logtools/pkg/when"
+)
+
+// describeLogs writes a row for each partition (--describe). Logs that cannot be
+// described are named, and the others still are.
+func (o *options) describeLogs(ctx context.Context, s *cli.Streams, r *reader.Reader) error {
+	if err := o.onlyDescribe(); err != nil {
+		return err
+	}
+	logs, err := r.Logs()
+	if err != nil {
+		return err
+	}
+	format := o.Output
+	if format == "" || format == "pretty" {
+		format = "value"
+		if s.OutTerminal || o.Output == "pretty" {
+			format = "table"
+		}
+	}
+	var rows []event.Value
+	for _, l := range logs {
+		all, err := l.Describe(ctx)
+		if err != nil {
+			s.Report(reader.WithStatus(err), cli.Failed)
+			continue
+		}
+		for i := range all {
+			rows = append(rows, event.RawValue(appendDescription(nil, l.Name(), &all[i])))
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	out, err := appendRows(nil, rows, format, look(s, o.Color))
+	if err == nil {
+		_, err = s.Out.Write(out)
+	}
+	return err
+}
+
+// onlyDescribe refuses what --describe leaves undone.
+func (o *options) onlyDescribe() error {
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"follow", o.follow}, {"merge", o.merge}, {"tail", o.tail >= 0}, {"count", o.count >= 0}, {"map", o.mapping != ""},
+		{"from", o.logs.From != ""}, {"to", o.logs.To != ""}, {"partition", o.logs.Partitions != ""}, {"only-key", o.logs.OnlyKey != ""},
+		{"time", o.Time != ""}, {"key", o.Key != ""}, {"where", o.Where != ""}, {"since", o.Since != ""}, {"until", o.Until != ""},
+		{"rejects", o.Rejects != ""},
+	} {
+		if f.given {
+			return cli.Usagef("--describe and --%s exclude each other", f.name)
+		}
+	}
+	return nil
+}
+
+func appendRows(dst []byte, rows []event.Value, format string, look render.Look) ([]byte, error) {
+	switch format {
+	case "none":
+		return dst, nil
+	case "csv", "tsv", "table":
+	default: // event, value and raw are the same: an object is a bare value
+		for _, v := range rows {
+			dst = append(v.AppendJSON(dst), '\n')
+		}
+		return dst, nil
+	}
+	header, err := render.NewHeader(dialects[format], rows[0])
+	if err != nil {
+		return nil, err
+	}
+	if format == "table" {
+		table := render.NewTable(header)
+		for _, v := range rows {
+			if err := table.Add(v); err != nil {
+				return nil, err
+			}
+		}
+		return table.AppendTo(dst, look), nil
+	}
+	dst = append(header.AppendHeader(dst), '\n')
+	for _, v := range rows {
+		if dst, err = header.AppendRow(dst, v); err != nil {
+			return nil, err
+		}
+		dst = append(dst, '\n')
+	}
+	return dst, nil
+}
+
+// appendDescription appends what --describe says of a partition. Times of an empty
+// one are null.
+func appendDescription(dst []byte, log string, d *eventlog.Description) []byte {
+	dst = append(dst, `{"log":`...)
+	dst = event.AppendString(dst, []byte(log))
+	for _, m := range []struct {
+		name string
+		n    int64
+	}{
+		{"partition", int64(d.Partition)}, {"first", d.First}, {"next", d.Next}, {"events", d.Events},
+		{"bytes", d.Bytes}, {"raw_bytes", d.RawBytes}, {"segments", int64(d.Segments)},
+	} {
+		dst = append(append(append(dst, `,"`...), m.name...), `":`...)
+		dst = strconv.AppendInt(dst, m.n, 10)
+	}
+	for _, m := range []struct {
+		name string
+		at   time.Time
+	}{
+		{"min_time", time.Unix(d.MinTime.Sec, int64(d.MinTime.Nsec))},
+		{"max_time", time.Unix(d.MaxTime.Sec, int64(d.MaxTime.Nsec))},
+		{"appended_at", time.UnixMicro(d.AppendedAt)},
+	} {
+		dst = append(append(append(dst, `,"`...), m.name...), `":`...)
+		if d.Events == 0 {
+			dst = append(dst, "null"...)
+			continue
+		}
+		dst = append(dst, '"')
+		dst = append(when.FromTime(m.at).AppendRFC3339(dst), '"')
+	}
+	return append(dst, '}')
+}

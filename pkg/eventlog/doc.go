@@ -1,0 +1,19 @@
+// Package eventlog is an append-only log in a directory: it creates, opens,
+// appends, recovers, rolls, reads and follows it. It is as safe as a database
+// file and as open as a text file: `zstd -dc LOG/00000/*.zst` prints the events
+// of a partition as they were appended.
+//
+//	LOG/log.json                      settings; replaced only as a whole
+//	LOG/00000/                        a partition
+//	    lock                          flock file of the writers, with their generation
+//	    maint.lock                    flock file of compaction
+//	    head                          how far the partition is durable; a lower bound
+//	    00000000000000000000.zst      a segment, named after its first offset; the last
+//	                                  one is active, those before it never change
+//	    00000000000000012345.idx      derived index of the active segment
+//	    lost/                         what recovery cut off
+//
+// The order of steps is what makes it safe, and is written down where they are
+// taken: see partition.append, partition.recover and partition.roll. The bytes of a
+// segment are those of package segment.
+package eventlog

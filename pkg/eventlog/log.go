@@ -1,0 +1,234 @@
+package eventlog
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"logtools/pkg/event"
+	"logtools/pkg/internal/vfs"
+)
+
+// Options say how a log is used. The zero value works.
+type Options struct {
+	// FS is the file system; nil is the operating system's.
+	FS vfs.FS
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// Rand is where identities come from; nil is crypto/rand.
+	Rand io.Reader
+	// Warn takes what a user should know although it is no error, such as a
+	// damaged segment that was left behind; nil is nobody. It is called from any
+	// goroutine.
+	Warn func(msg string)
+}
+
+// Log is an open log. It holds no files open; those who append or read do.
+type Log struct {
+	path     string
+	fs       vfs.FS
+	o        Options
+	settings Settings
+	id       [16]byte
+}
+
+const (
+	settingsName = "log.json"
+	lockName     = "lock"
+	maintName    = "maint.lock"
+	lostName     = "lost"
+	segmentExt   = ".zst"
+	indexExt     = ".idx"
+	tmpMark      = ".tmp-"
+)
+
+// IsLog says whether there is a log at path.
+func IsLog(path string) bool {
+	f, err := vfs.OS{}.Open(filepath.Join(path, settingsName), vfs.ReadOnly)
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
+}
+
+func (o *Options) fill() {
+	if o.FS == nil {
+		o.FS = vfs.OS{}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+}
+
+// Open opens the log at path. An error that there is none is fs.ErrNotExist;
+// damaged settings are an *event.DamagedError, those of a later version a
+// *NewerError, and a directory that is no log a *NoLogError.
+func Open(path string, o Options) (*Log, error) {
+	o.fill()
+	l := &Log{path: filepath.Clean(path), fs: o.FS, o: o}
+	if err := l.load(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// NoLogError says that a directory is not a log.
+type NoLogError struct{ Path string }
+
+func (e *NoLogError) Error() string { return e.Path + ": is a directory, but not a log" }
+
+// Hint says what to do.
+func (e *NoLogError) Hint() string {
+	return "logappend makes a new log where there is nothing yet; files are named one by one"
+}
+
+// maxSettings is the largest log.json that is read.
+const maxSettings = 1 << 20
+
+func (l *Log) load() error {
+	name := filepath.Join(l.path, settingsName)
+	f, err := l.fs.Open(name, vfs.ReadOnly)
+	if err != nil {
+		if _, dirErr := l.fs.ReadDir(l.path); dirErr == nil && errors.Is(err, fs.ErrNotExist) {
+			return &NoLogError{l.path}
+		}
+		return err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	b := make([]byte, min(size, maxSettings+1))
+	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+		return err
+	}
+	if err := l.settings.decode(b); err != nil {
+		var newer *NewerError
+		if errors.As(err, &newer) {
+			return fmt.Errorf("%s: %w", l.path, err)
+		}
+		return &event.DamagedError{File: name, To: size, Reason: err.Error()}
+	}
+	l.id, err = parseID(l.settings.ID)
+	return err
+}
+
+// Settings returns the log's settings, as they were when it was opened or last
+// changed by this Log.
+func (l *Log) Settings() Settings { return l.settings }
+
+// Name returns the log's base name.
+func (l *Log) Name() string { return filepath.Base(l.path) }
+
+// Path returns where the log lies.
+func (l *Log) Path() string { return l.path }
+
+// partitionName returns the name of a partition's directory.
+func partitionName(p int) string { return fmt.Sprintf("%05d", p) }
+
+func (l *Log) dir(p int) string { return filepath.Join(l.path, partitionName(p)) }
+
+// segmentName returns the name of the segment that begins at an offset.
+func segmentName(base int64) string { return fmt.Sprintf("%020d", base) + segmentExt }
+
+func indexName(base int64) string { return fmt.Sprintf("%020d", base) + indexExt }
+
+// baseOf returns the offset that a segment is named after; false for any other
+// name.
+func baseOf(name string) (int64, bool) {
+	digits, ok := strings.CutSuffix(name, segmentExt)
+	if !ok || len(digits) != 20 || strings.Trim(digits, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	return n, err == nil
+}
+
+// segments returns the bases of the segments in a partition's directory,
+// ascending.
+func (l *Log) segments(dir string) ([]int64, error) {
+	names, err := l.fs.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var bases []int64
+	for _, n := range names {
+		if b, ok := baseOf(n); ok {
+			bases = append(bases, b)
+		}
+	}
+	return bases, nil
+}
+
+// random returns a random number that is not 0.
+func (l *Log) random() (uint64, error) {
+	var b [8]byte
+	for {
+		if _, err := io.ReadFull(l.o.Rand, b[:]); err != nil {
+			return 0, err
+		}
+		if n := binary.LittleEndian.Uint64(b[:]); n != 0 {
+			return n, nil
+		}
+	}
+}
+
+func (l *Log) tmpName(name string) (string, error) {
+	n, err := l.random()
+	if err != nil {
+		return "", err
+	}
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], n)
+	return name + tmpMark + hex.EncodeToString(b[:]), nil
+}
+
+// now returns the time in microseconds since 1970.
+func (l *Log) now() int64 { return l.o.Now().UnixMicro() }
+
+// create writes a new file and syncs it. Its name becomes durable by SyncDir.
+func (l *Log) create(name string, content []byte) error {
+	f, err := l.fs.Open(name, vfs.Create)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(content, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// replace replaces a file as a whole: after a crash it is the old or the new one.
+func (l *Log) replace(name string, content []byte) error {
+	tmp, err := l.tmpName(name)
+	if err != nil {
+		return err
+	}
+	if err = l.create(tmp, content); err == nil {
+		if err = l.fs.Rename(tmp, name); err == nil {
+			return l.fs.SyncDir(filepath.Dir(name))
+		}
+	}
+	l.fs.Remove(tmp)
+	return err
+}

@@ -1,0 +1,279 @@
+package scan
+
+import (
+	"bytes"
+	"time"
+
+	"logtools/pkg/event"
+	"logtools/pkg/stream"
+	"logtools/pkg/when"
+)
+
+// logLines is the parser of the lines of a log: events in the uniform format, of
+// which the block says where they lie. They were checked when they were appended
+// and their bytes have been verified since, so that where no program asks for a
+// member of the value, it is enough to see where the value begins (see quick).
+type logLines struct {
+	reader *event.Reader
+	slots  bool // members of the value are asked for
+
+	pos   *stream.Positions
+	data  []byte // of the block
+	log   event.Value
+	name  string // in log
+	line  int    // the next one
+	left  int64  // lines that were appended at the same time as that one
+	run   int    // the next of pos.Times
+	ready bool   // reader knows the block
+	clean event.Clean
+
+	appended int64     // what text and at are of
+	text     []byte    // of the time of the append, as it is written
+	at       when.Time // that time
+	own      bool      // the last event has a time of its own
+	settled  bool      // its time is as it is written out
+}
+
+func newLogLines(f *event.Fields) *logLines {
+	return &logLines{reader: event.NewReader(f, event.Auto), slots: f.Len() > 0}
+}
+
+// begin is called before the lines of each block.
+func (l *logLines) begin(b *stream.Block) {
+	l.pos, l.data, l.line, l.run, l.ready = &b.Pos, b.Data, 0, 0, false
+	if l.name != b.Pos.Log || l.log.Kind == event.Missing {
+		l.name = b.Pos.Log
+		l.log = event.PlainValue(trimQuotes(event.AppendString(nil, []byte(b.Pos.Log))))
+		if bytes.IndexByte(l.log.B, '\\') >= 0 {
+			l.log.Form = event.JSON
+		}
+	}
+	if l.left = -1; len(b.Pos.Times) > 0 {
+		l.left = 0
+	} else {
+		l.setAppended(b.Pos.Appended)
+	}
+}
+
+func trimQuotes(s []byte) []byte { return s[1 : len(s)-1] }
+
+// setAppended sets the time of the append, in microseconds since 1970.
+func (l *logLines) setAppended(us int64) {
+	if us == l.appended && l.text != nil {
+		return
+	}
+	l.appended = us
+	l.at = when.FromTime(time.UnixMicro(us))
+	l.text = l.at.AppendRFC3339(l.text[:0])
+}
+
+// Block implements parse.Parser: see begin.
+func (l *logLines) Block(event.Clean) {}
+
+// Time implements parse.Parser: every event has a time.
+func (l *logLines) Time() (when.Time, bool) { return l.at, true }
+
+// Parse implements parse.Parser. It must be called for each line of the block.
+func (l *logLines) Parse(line []byte, ev *event.Event) error {
+	for l.left == 0 && l.run < len(l.pos.Times) {
+		l.setAppended(l.pos.Times[l.run].Appended)
+		l.left = l.pos.Times[l.run].Lines
+		l.run++
+	}
+	l.left--
+	at := l.line
+	l.line++
+	if l.settled = !l.slots && l.quick(line, ev); !l.settled {
+		if err := l.read(line, ev); err != nil {
+			return err
+		}
+	}
+	if l.own = ev.Time.Kind != event.Missing; !l.own {
+		ev.SetTime(event.PlainValue(l.text))
+		l.settled = true
+	}
+	ev.AsIs = false // its line does not say where it lies
+	ev.Log = l.log
+	ev.Partition = event.IntValue(int64(l.pos.Partition))
+	ev.Offset = event.IntValue(offsetOf(l.pos, int64(at)))
+	return nil
+}
+
+// read is quick's slow twin: it goes over the whole line, and finds what is asked
+// for.
+func (l *logLines) read(line []byte, ev *event.Event) error {
+	if !l.ready {
+		l.ready = true
+		l.clean.Inspect(l.data)
+		l.clean.UTF8 = true // it was when it was appended
+		l.reader.Block(l.clean)
+	}
+	return l.reader.Read(line, ev)
+}
+
+// quick takes apart a line of the usual kinds without going over the value: a bare
+// value that cannot be taken for an event, or an event of time, key and value, in
+// that order and without spaces, as appending writes them. It relies on the line
+// being valid. It returns false, and ev as it was, where it takes more to know.
+func (l *logLines) quick(line []byte, ev *event.Event) bool {
+	if len(line) < 2 || line[0] <= ' ' || line[len(line)-1] <= ' ' {
+		return false
+	}
+	if line[0] != '{' {
+		ev.Line, ev.Bare = line, true
+		ev.SetValue(event.RawValue(line))
+		return true
+	}
+	if line[1] != '"' {
+		return false
+	}
+	name := line[2:min(len(line), 2+longestName+1)]
+	switch {
+	case bytes.IndexByte(name, '\\') >= 0:
+		return false // it may be spelled in a strange way
+	case !isEnvelopeName(name):
+		// All members of an event have names of the envelope; so has the first.
+		ev.Line, ev.Bare = line, true
+		ev.SetValue(event.Value{Kind: event.Object, B: line})
+		return true
+	}
+	var at, key event.Value
+	rest := line[1:]
+	if t, after, ok := textMember(rest, `"time":"`); ok {
+		if len(t) < 20 || t[len(t)-1] != 'Z' || t[10] != 'T' || t[19] == ',' {
+			return false // it is to be written in UTC
+		}
+		at, rest = event.PlainValue(t), after
+	}
+	if k, after, ok := textMember(rest, `"key":"`); ok {
+		key, rest = event.PlainValue(k), after
+	} else if n, after, ok := digitsMember(rest, `"key":`); ok {
+		key, rest = event.RawValue(n), after
+	}
+	const last = `"value":`
+	if len(rest) < len(last)+2 || string(rest[:len(last)]) != last {
+		if bytes.Contains(line, nameEnd) || bytes.IndexByte(line, '\\') >= 0 {
+			return false
+		}
+		ev.Line, ev.Bare = line, true // {"time":"…","level":…}
+		ev.SetValue(event.Value{Kind: event.Object, B: line})
+		return true
+	}
+	value := rest[len(last) : len(rest)-1]
+	if !isWhole(value) {
+		return false
+	}
+	ev.Line = line
+	ev.SetValue(event.RawValue(value))
+	if at.Kind != event.Missing {
+		ev.SetTime(at)
+	}
+	if key.Kind != event.Missing {
+		ev.SetKey(key)
+	}
+	return true
+}
+
+var nameEnd = []byte(`value"`)
+
+// isWhole says whether b, what stands between "value": and the last byte of a
+// valid line, is one value, and not a value with more members behind it. It knows
+// only values without braces and quotes inside.
+//
+// An object ends at a brace. If its last byte is the only one that it has, then it
+// ends there: no other is left for it, and that one is in no string, since no
+// quote follows. A string likewise ends at its second quote.
+func isWhole(b []byte) bool {
+	n := len(b) - 1
+	switch c := b[0]; {
+	case c == '{':
+		return bytes.IndexByte(b, '}') == n
+	case c == '"':
+		return n > 0 && bytes.IndexByte(b[1:], '"') == n-1
+	case c-'0' <= 9, c == '-', c == 't', c == 'f', c == 'n':
+		return b[n] > ' ' && bytes.IndexByte(b, '"') < 0 // names have quotes
+	}
+	return false
+}
+
+const longestName = len("partition")
+
+// isEnvelopeName says whether s begins with a name of an event's member and a quote.
+func isEnvelopeName(s []byte) bool {
+	end := bytes.IndexByte(s, '"')
+	if end < 0 {
+		return false
+	}
+	switch string(s[:end]) {
+	case "log", "partition", "offset", "time", "key", "headers", "src", "value":
+		return true
+	}
+	return false
+}
+
+// textMember cuts a member with a string without escapes, which begins as given,
+// and its comma off b.
+func textMember(b []byte, begin string) (text, rest []byte, ok bool) {
+	if len(b) < len(begin) || string(b[:len(begin)]) != begin {
+		return nil, nil, false
+	}
+	b = b[len(begin):]
+	n := bytes.IndexByte(b, '"')
+	if n < 0 || n+1 >= len(b) || b[n+1] != ',' || bytes.IndexByte(b[:n], '\\') >= 0 {
+		return nil, nil, false
+	}
+	return b[:n:n], b[n+2:], true
+}
+
+// digitsMember is textMember for a number of digits only.
+func digitsMember(b []byte, begin string) (digits, rest []byte, ok bool) {
+	if len(b) < len(begin) || string(b[:len(begin)]) != begin {
+		return nil, nil, false
+	}
+	b = b[len(begin):]
+	n := 0
+	for n < len(b) && b[n]-'0' <= 9 {
+		n++
+	}
+	if n == 0 || n == len(b) || b[n] != ',' {
+		return nil, nil, false
+	}
+	return b[:n:n], b[n+1:], true
+}
+
+// offsetOf returns the offset of a line of a block, counted from 0.
+func offsetOf(p *stream.Positions, line int64) int64 {
+	if uint64(line) < uint64(len(p.Offsets)) {
+		return p.Offsets[line]
+	}
+	return p.Base + line
+}
+
+// logBlock runs the chain on every line of a block of a log.
+func (w *worker) logBlock(j *job) {
+	b := &j.block
+	if len(b.Data) == 0 {
+		return
+	}
+	if w.logs == nil {
+		w.logs = newLogLines(&w.e.q.Fields)
+	}
+	w.logs.begin(b)
+	r := &w.stage.item
+	r.Seq, r.line, r.InLog, r.log = uint64(b.Seq)<<32, 0, true, w.logs
+	defer func() { r.InLog, r.log = false, nil }()
+	for data := b.Data; len(data) > 0; {
+		line := data
+		if k := bytes.IndexByte(data, '\n'); k >= 0 {
+			line, data = data[:k], data[k+1:]
+		} else {
+			data = nil
+		}
+		if !w.record(j, nil, w.logs, line) {
+			return
+		}
+		r.Seq++
+		r.line++
+	}
+	j.result.lines = r.line
+}

@@ -1,0 +1,202 @@
+// Mutate shows that the tests of the log would notice if one of the steps that make
+// it safe were left out: it takes each of them out of a copy of the tree, one after
+// the other, and runs the short tests there, which must fail.
+//
+//	go run ./scripts/mutate [-only TEXT] [-run TESTS] [-j N]
+//
+// It prints a table, and exits with 1 if a mutation survives, or if a table entry no
+// longer fits the code.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+)
+
+const pkg = "pkg/eventlog"
+
+// mutation is a step that is taken out.
+type mutation struct {
+	name string
+	file string // in pkg
+	// old is replaced by new; it must be there exactly once, behind the first
+	// place where after is.
+	after, old, new string
+}
+
+func main() {
+	only := flag.String("only", "", "mutations whose name contains `TEXT`")
+	run := flag.String("run", "", "the `TESTS` that are run, as in go test -run")
+	jobs := flag.Int("j", 1, "run `N` at a time")
+	limit := flag.Duration("limit", 5*time.Minute, "how long the tests may take; then they count as failed")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ok, err := all(ctx, *only, *run, *jobs, *limit)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+	}
+	if err != nil || !ok {
+		os.Exit(1)
+	}
+}
+
+func all(ctx context.Context, only, run string, jobs int, limit time.Duration) (ok bool, err error) {
+	list := []mutation{{name: "nothing (must pass)"}}
+	for _, m := range mutations {
+		if strings.Contains(m.name, only) {
+			list = append(list, m)
+		}
+	}
+	tmp, err := os.MkdirTemp("", "mutate-")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(tmp)
+
+	todo := make(chan mutation)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	ok = true
+	fmt.Printf("%-62s %-9s %7s  %s\n", "MUTATION", "", "SECONDS", "FAILING TEST")
+	for i := range max(jobs, 1) {
+		tree := filepath.Join(tmp, fmt.Sprint(i))
+		if err := copyTree(tree); err != nil {
+			return false, err
+		}
+		wg.Go(func() {
+			for m := range todo {
+				r := m.try(ctx, tree, run, limit)
+				mu.Lock()
+				if r.bad {
+					ok = false
+				}
+				fmt.Printf("%-62s %-9s %7.1f  %s\n", m.name, r.what, r.took.Seconds(), r.by)
+				mu.Unlock()
+			}
+		})
+	}
+	for _, m := range list {
+		if ctx.Err() != nil {
+			break
+		}
+		todo <- m
+	}
+	close(todo)
+	wg.Wait()
+	return ok, ctx.Err()
+}
+
+// copyTree copies what the tests need.
+func copyTree(to string) error {
+	if err := os.MkdirAll(to, 0o777); err != nil {
+		return err
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("%w (is this the root of the repository?)", err)
+		}
+		if err := os.WriteFile(filepath.Join(to, name), b, 0o666); err != nil {
+			return err
+		}
+	}
+	return os.CopyFS(filepath.Join(to, "pkg"), os.DirFS("pkg"))
+}
+
+type result struct {
+	bad  bool
+	what string
+	by   string
+	took time.Duration
+}
+
+var failing = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+
+// try runs the tests with the mutation in tree, which is as it was afterwards.
+func (m *mutation) try(ctx context.Context, tree, run string, limit time.Duration) result {
+	if m.file != "" {
+		name := filepath.Join(tree, pkg, m.file)
+		before, err := os.ReadFile(name)
+		if err != nil {
+			return result{bad: true, what: "ERROR", by: err.Error()}
+		}
+		mutated, err := m.apply(string(before))
+		if err != nil {
+			return result{bad: true, what: "ERROR", by: err.Error()}
+		}
+		defer os.WriteFile(name, before, 0o666)
+		if err := os.WriteFile(name, []byte(mutated), 0o666); err != nil {
+			return result{bad: true, what: "ERROR", by: err.Error()}
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var out bytes.Buffer
+	c := exec.CommandContext(ctx, "go", "test", "-short", "-count=1", "-vet=off", "-failfast", "-timeout", limit.String(), "-run", run, "./"+pkg)
+	c.Dir, c.Stdout, c.Stderr = tree, &out, &out
+	// Not kill: the tests have processes of their own, and clean up after them.
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.WaitDelay = 10 * time.Second
+	begin := time.Now()
+	err := c.Run()
+	r := result{took: time.Since(begin)}
+	var exit *exec.ExitError
+	passed := err == nil
+	switch {
+	case err != nil && !errors.As(err, &exit):
+		r.bad, r.what, r.by = true, "ERROR", err.Error()
+		return r
+	case bytes.Contains(out.Bytes(), []byte("[build failed]")) || bytes.Contains(out.Bytes(), []byte("[setup failed]")):
+		r.bad, r.what, r.by = true, "ERROR", "does not build:\n"+out.String()
+		return r
+	case ctx.Err() != nil || bytes.Contains(out.Bytes(), []byte("panic: test timed out")):
+		r.by = "(it takes for ever)"
+	case !passed:
+		r.by = "(panic)"
+		if f := failing.FindSubmatch(out.Bytes()); f != nil {
+			r.by = string(f[1])
+		}
+	}
+	switch {
+	case m.file == "" && passed:
+		r.what = "passes"
+	case m.file == "":
+		r.bad, r.what, r.by = true, "FAILS", r.by+"\n"+out.String()
+	case passed:
+		r.bad, r.what = true, "SURVIVES"
+	default:
+		r.what = "killed"
+	}
+	return r
+}
+
+func (m *mutation) apply(code string) (string, error) {
+	at := strings.Index(code, m.after)
+	if at < 0 {
+		return "", fmt.Errorf("%s has no %q", m.file, m.after)
+	}
+	// To the end of the function.
+	end := len(code)
+	if m.after != "" {
+		if n := strings.Index(code[at:], "\n}\n"); n >= 0 {
+			end = at + n
+		}
+	}
+	part := code[at:end]
+	if n := strings.Count(part, m.old); n != 1 {
+		return "", fmt.Errorf("%s has %q %d times in %q", m.file, m.old, n, m.after)
+	}
+	return code[:at] + strings.Replace(part, m.old, m.new, 1) + code[end:], nil
+}
