@@ -9,7 +9,7 @@ export CGO_ENABLED = 0
 BUILDVCS := $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 && echo auto || echo false)
 BUILD     = $(GO) build -trimpath -buildvcs=$(BUILDVCS)
 
-.PHONY: build help test demo install uninstall completions bench fuzz cross clean
+.PHONY: build help test demo install uninstall completions bench fuzz torture mutate cross clean
 
 build:
 	@mkdir -p bin
@@ -23,6 +23,8 @@ help:
 	@echo 'make uninstall    what make install has put there'
 	@echo 'make bench        engine benchmarks, then whole processes beside other tools (N=lines)'
 	@echo 'make fuzz         every fuzz target for FUZZTIME (60s)'
+	@echo 'make torture      kill, power cut, fill: the log for TIME (10m), as root with loop devices'
+	@echo 'make mutate       take out each step that makes the log safe: a test must notice'
 	@echo 'make cross        check that it builds for the other systems'
 	@echo 'make clean        remove what was built'
 
@@ -48,6 +50,14 @@ bench: build
 
 fuzz:
 	@GO='$(GO)' FUZZTIME='$(or $(FUZZTIME),60s)' sh scripts/test.sh fuzz
+
+# They are short in make test.
+torture:
+	LOGTOOLS_TORTURE='$(or $(TIME),10m)' $(GO) test -count=1 -timeout 0 -v -run '^TestTorture' ./pkg/eventlog
+
+# Arguments: make mutate MUTATE='-only sync -j 2'
+mutate:
+	$(GO) run ./scripts/mutate $(MUTATE)
 
 cross:
 	@GO='$(GO)' sh scripts/test.sh cross

@@ -61,20 +61,22 @@ var house = []room{
 
 	{"pkg/cmd/logcat", 6, []string{"pkg/eventlog", "pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
 	{"pkg/cmd/logappend", 6, []string{"pkg/cli", "pkg/event", "pkg/eventlog", "pkg/expr", "pkg/render", "pkg/scan", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
+	{"pkg/cmd/logcompact", 6, []string{"pkg/cli", "pkg/event", "pkg/eventlog", "pkg/when"}},
 	{"pkg/cmd/logview", 6, []string{"pkg/agg", "pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
 	// What the commands that read have in common, below them.
 	{"pkg/cmd/reader", 5, []string{"pkg/eventlog", "pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when"}},
 
 	{"cmd/logcat", 7, []string{"pkg/cli", "pkg/cmd/logcat"}},
 	{"cmd/logappend", 7, []string{"pkg/cli", "pkg/cmd/logappend"}},
+	{"cmd/logcompact", 7, []string{"pkg/cli", "pkg/cmd/logcompact"}},
 	{"cmd/logview", 7, []string{"pkg/cli", "pkg/cmd/logview"}},
 
 	// The commands' scripts (tests only).
-	{"cmd", 8, []string{"pkg/cli", "pkg/cmd/logcat", "pkg/cmd/logview", testscript}},
+	{"cmd", 8, []string{"pkg/cli", "pkg/cmd/logcat", "pkg/cmd/logcompact", "pkg/cmd/logview", testscript}},
 
 	{"scripts/bench", 7, nil},
 	{"scripts/mutate", 7, nil},
-	{"scripts/completions", 7, []string{"pkg/cli", "pkg/cmd/logappend", "pkg/cmd/logcat", "pkg/cmd/logview"}},
+	{"scripts/completions", 7, []string{"pkg/cli", "pkg/cmd/logappend", "pkg/cmd/logcat", "pkg/cmd/logcompact", "pkg/cmd/logview"}},
 	{"scripts/samplelog", 7, nil},
 }
 
@@ -95,6 +97,7 @@ var links = []struct {
 }{
 	{"cmd/logcat", []string{"logtools/pkg/agg", "net/http", "modernc.org/", "github.com/twmb/", "github.com/jackc/"}},
 	{"cmd/logappend", []string{"logtools/pkg/agg", "net/http", "modernc.org/", "github.com/twmb/", "github.com/jackc/"}},
+	{"cmd/logcompact", []string{"logtools/pkg/agg", "net/http", "modernc.org/", "github.com/twmb/", "github.com/jackc/"}},
 	{"cmd/logview", []string{"net/http", "modernc.org/", "github.com/twmb/", "github.com/jackc/"}},
 }
 

@@ -31,14 +31,18 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"logtools/pkg/cli"
+	"logtools/pkg/cmd/logappend"
 	"logtools/pkg/cmd/logcat"
+	"logtools/pkg/cmd/logcompact"
 	"logtools/pkg/cmd/logview"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"logcat":  func() { os.Exit(cli.Main(logcat.New())) },
-		"logview": func() { os.Exit(cli.Main(logview.New())) },
+		"logappend":  func() { os.Exit(cli.Main(logappend.New())) },
+		"logcat":     func() { os.Exit(cli.Main(logcat.New())) },
+		"logcompact": func() { os.Exit(cli.Main(logcompact.New())) },
+		"logview":    func() { os.Exit(cli.Main(logview.New())) },
 	})
 }
 

@@ -101,14 +101,14 @@ func (s *Streams) emptyRejects(file *os.File, inputs []string) error {
 // Add names a bad line if it is one of the first, counts it, and keeps raw, the
 // line without its line end, in the rejects file; a nil raw is not kept (see
 // RejectPart). name is the input's ("-" for standard input) and line its line
-// number from 1, or 0 if there is none. The error is ErrStop if this was the
+// number from 1 (in a log the event's offset), or less than 0 if there is none. The error is ErrStop if this was the
 // last line to look at, or that the line could not be kept; it ends the run.
 func (b *BadLines) Add(name string, line int64, reason error, raw []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count++
 	if b.count <= shownBad {
-		if line > 0 {
+		if line >= 0 {
 			name = fmt.Sprintf("%s:%d", name, line)
 		}
 		b.s.Warn("%s: %v", name, reason)

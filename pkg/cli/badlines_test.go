@@ -96,7 +96,7 @@ func TestBadLineNames(t *testing.T) {
 			return err
 		}
 		bad.Add("-", 12, errQuote, []byte("x"))
-		bad.Add("a.zip", 0, errQuote, nil)
+		bad.Add("a.zip", -1, errQuote, nil)
 		bad.Add("a\x1bb", 1, errors.New("bad \x07"), nil)
 		if bad.Count() != 3 {
 			t.Errorf("count %d", bad.Count())
@@ -220,7 +220,7 @@ func TestRejectsFull(t *testing.T) {
 			}
 			for range n {
 				added++
-				if err = bad.Add("f", 0, errQuote, []byte("x")); err != nil {
+				if err = bad.Add("f", -1, errQuote, []byte("x")); err != nil {
 					break
 				}
 			}

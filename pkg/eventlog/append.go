@@ -44,6 +44,9 @@ func (p *partition) write(u *unit) error {
 		}
 		a = p.act
 	}
+	if a.index == nil { // before anything is behind which an old one would be wrong
+		a.index = p.openIndex(a, a.size)
+	}
 	b, bounds, err := p.fill(u, a)
 	if err != nil {
 		return err

@@ -11,7 +11,11 @@
 //	    00000000000000000000.zst      a segment, named after its first offset; the last
 //	                                  one is active, those before it never change
 //	    00000000000000012345.idx      derived index of the active segment
-//	    lost/                         what recovery cut off
+//	    lost/                         what recovery cut off, and the originals of what was
+//	                                  repaired
+//
+// Names with .tmp- are of writers, under the lock, and those with .new- of repairs,
+// under maint.lock: what a killed process has left of them is removed by the next.
 //
 // The order of steps is what makes it safe, and is written down where they are
 // taken: see partition.append, partition.recover and partition.roll. The bytes of a

@@ -27,9 +27,6 @@ func (x *indexer) close() {
 
 // note counts the unit with h that was just appended to a, under the lock.
 func (p *partition) note(a *active, h *segment.Header, times segment.Bounds) {
-	if a.index == nil {
-		a.index = p.openIndex(a, a.size-h.Size())
-	}
 	x := a.index
 	if x.off {
 		return

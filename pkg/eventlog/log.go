@@ -103,10 +103,16 @@ const maxSettings = 1 << 20
 func (l *Log) load() error {
 	name := filepath.Join(l.path, settingsName)
 	f, err := l.fs.Open(name, vfs.ReadOnly)
-	if err != nil {
-		if _, dirErr := l.fs.ReadDir(l.path); dirErr == nil && errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, dirErr := l.fs.ReadDir(l.path); dirErr != nil {
+			return err
+		}
+		// The directory may have come between the two looks, as a whole.
+		if f, err = l.fs.Open(name, vfs.ReadOnly); errors.Is(err, fs.ErrNotExist) {
 			return &NoLogError{l.path}
 		}
+	}
+	if err != nil {
 		return err
 	}
 	defer f.Close()

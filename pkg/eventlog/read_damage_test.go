@@ -12,10 +12,10 @@ import (
 	"logtools/pkg/segment"
 )
 
-// small returns logs with all kinds of segments whose head is there, with their
+// smallModels makes logs with all kinds of segments whose head is there, with their
 // files of segments.
-func smallModels(t *testing.T, f func(seed uint64, m *model, names []string)) {
-	for seed := range uint64(5) {
+func smallModels(t *testing.T, seeds uint64, f func(seed uint64, m *model, names []string)) {
+	for seed := range seeds {
 		m := newModel(t, seed, false)
 		m.fs.WriteFile(filepath.Join(m.log.dir(0), headName), m.head.encode())
 		var names []string
@@ -85,7 +85,7 @@ func (m *model) check(g got, most int) error {
 }
 
 func TestReadFlip(t *testing.T) {
-	smallModels(t, func(seed uint64, m *model, names []string) {
+	smallModels(t, 2, func(seed uint64, m *model, names []string) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		for _, name := range names {
 			data, err := m.fs.ReadFile(name)
@@ -104,6 +104,10 @@ func TestReadFlip(t *testing.T) {
 				if part := m.read(t, ReadOptions{From: from}, 1); len(part.errs) > 0 || len(part.events) > len(g.events) {
 					t.Errorf("seed %d: bit %d of byte %d of %s, from %s: %v", seed, bit, i, name, from, part)
 				}
+				if i%4 != 0 { // the rest is a matter of time
+					m.fs.Corrupt(name, int64(i), bit)
+					continue
+				}
 				var named int
 				v, err := m.log.Verify(context.Background(), 0, VerifyOptions{Damaged: func(*event.DamagedError) { named++ }})
 				if err != nil || named == 0 && v.Torn == 0 && !strings.HasSuffix(name, segmentName(m.bases[len(m.bases)-1])) && !m.given[name] {
@@ -116,7 +120,7 @@ func TestReadFlip(t *testing.T) {
 }
 
 func TestReadTruncated(t *testing.T) {
-	smallModels(t, func(seed uint64, m *model, names []string) {
+	smallModels(t, 3, func(seed uint64, m *model, names []string) {
 		for k, name := range names {
 			data, err := m.fs.ReadFile(name)
 			if err != nil {
@@ -138,9 +142,48 @@ func TestReadTruncated(t *testing.T) {
 	})
 }
 
+// TestReadUnknown flips bits of the last segment when there is no head: what sound
+// units call durable is damaged, and the rest is torn.
+func TestReadUnknown(t *testing.T) {
+	torn, damaged := 0, 0
+	smallModels(t, 8, func(seed uint64, m *model, names []string) {
+		m.fs.Remove(filepath.Join(m.log.dir(0), headName))
+		last := len(names) - 1
+		for k := range m.units {
+			u, at := &m.units[k], m.ats[k]
+			if u.Base < m.bases[last] || u.Count == 0 {
+				continue
+			}
+			durable := int64(0)
+			for i := range m.units {
+				if m.units[i].Base >= m.bases[last] { // the header of k is sound, too
+					durable = max(durable, m.units[i].SyncedTo)
+				}
+			}
+			m.fs.Corrupt(names[last], at+u.BodyAt()+3, 3)
+			g := m.read(t, ReadOptions{}, 1)
+			if at >= durable {
+				torn++
+				if len(g.damages) > 0 || len(g.events) > 0 && g.events[len(g.events)-1].offset >= u.Base {
+					t.Errorf("seed %d: unit %s at %d, durable %d: %v, %v", seed, u, at, durable, g.damages, g.events)
+				}
+			} else {
+				damaged++
+				if err := m.check(g, 1); err != nil || len(g.damages) == 0 {
+					t.Errorf("seed %d: unit %s at %d, durable %d: %v, %v", seed, u, at, durable, err, g.damages)
+				}
+			}
+			m.fs.Corrupt(names[last], at+u.BodyAt()+3, 3)
+		}
+	})
+	if torn == 0 || damaged == 0 {
+		t.Error(torn, damaged)
+	}
+}
+
 // TestReadMissing takes each segment away.
 func TestReadMissing(t *testing.T) {
-	smallModels(t, func(seed uint64, m *model, names []string) {
+	smallModels(t, 20, func(seed uint64, m *model, names []string) {
 		for i, name := range names[1:] {
 			data, err := m.fs.ReadFile(name)
 			if err != nil {

@@ -228,7 +228,7 @@ func (s *readable) each(sc *segment.Scanner, f func(at int64, h *segment.Header)
 		if err == io.EOF {
 			return nil
 		}
-		if isInvalid(err) {
+		if err != nil && isInvalid(err) { // (errors.As allocates, also for nil)
 			if err = sc.Resync(); err == nil {
 				continue
 			}

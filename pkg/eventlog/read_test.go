@@ -37,6 +37,7 @@ type model struct {
 	bases  []int64
 	next   int64
 	units  []segment.Header // BATCHes
+	ats    []int64          // their places
 	voids  []told           // what was given up
 	given  map[string]bool  // segments that were
 	head   head             // as it should be
@@ -135,6 +136,7 @@ func (b *builder) batch(n int, sparse bool) {
 	h.Ext = x.AppendTo(nil, &h)
 	b.unit(&h, body, x.Times)
 	b.m.units = append(b.m.units, h)
+	b.m.ats = append(b.m.ats, int64(len(b.file))-h.Size())
 	b.clock += int64(b.r.IntN(3)) * 500_000
 }
 
@@ -554,4 +556,87 @@ func FuzzParsePosition(f *testing.F) {
 			t.Fatalf("%q is %s, which is %+v, %v", s, p, again, err)
 		}
 	})
+}
+
+// TestReadMerged reads a log in which compaction has merged the first two segments
+// and not yet removed the second one, and later has.
+func TestReadMerged(t *testing.T) {
+	m := &model{fs: vfstest.New(), given: map[string]bool{}}
+	m.log = mustCreate(t, m.fs, "log", Change{})
+	dir := m.log.dir(0)
+	b := &builder{t: t, m: m, r: rand.New(rand.NewPCG(7, 7)), enc: segment.NewEncoder(), clock: 1}
+	prev := segment.Open{}
+	for i := range 4 {
+		b.open(b.link.Next, prev)
+		b.batch(10, false)
+		b.batch(10, false)
+		if i < 3 {
+			b.seal()
+		}
+		prev = segment.Open{HasPrevious: true, PreviousBase: b.base, PreviousEnd: b.link.Next}
+		b.write()
+	}
+	m.next = b.link.Next
+	events := slices.Clone(m.events)
+	// The merged one has all of the first two, or some.
+	for _, keep := range []int{40, 25} {
+		r, err := m.log.Read(0, ReadOptions{}) // begins before
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		var block stream.Block
+		if err := r.Next(context.Background(), &block); err != nil {
+			t.Fatal(err)
+		}
+		merged := &builder{t: t, m: &model{fs: m.fs, log: m.log}, r: b.r, enc: b.enc, clock: 1}
+		merged.open(0, segment.Open{})
+		h := segment.Header{Base: 0, Next: 40, First: 1, Last: events[39].appended}
+		x := segment.Batch{Times: segment.NoBounds()}
+		var lines []byte
+		for _, e := range events[40-keep : 40] {
+			x.Offsets = append(x.Offsets, e.offset)
+			x.Times.Add(segment.Bounds{Min: e.time, Max: e.time})
+			x.Appended = append(x.Appended, stream.TimeRun{Lines: 1, Appended: e.appended})
+			lines = append(append(lines, e.line...), '\n')
+		}
+		body, err := b.enc.Encode(nil, lines, &h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Ext = x.AppendTo(nil, &h)
+		merged.unit(&h, body, x.Times)
+		merged.seal()
+		merged.write()
+		second := filepath.Join(dir, segmentName(20))
+		data, err := m.fs.ReadFile(second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, leftover := range []bool{true, false} {
+			if !leftover {
+				m.fs.Remove(second)
+			}
+			for from := int64(0); from < 45; from++ {
+				g := m.read(t, ReadOptions{From: AtOffset(from)}, 1)
+				for i, e := range g.events {
+					if want := events[len(events)-len(g.events)+i]; e.offset != want.offset || e.line != want.line {
+						t.Fatalf("keep %d, from %d: %v, not %v", keep, from, e, want)
+					}
+				}
+				if want := 80 - max(int(from), 40-keep); len(g.events) != want || len(g.damages)+len(g.errs) > 0 {
+					t.Fatalf("keep %d, from %d: %d events, not %d; %v %v", keep, from, len(g.events), want, g.damages, g.errs)
+				}
+			}
+			v, err := m.log.Verify(context.Background(), 0, VerifyOptions{})
+			if err != nil || v.Damaged > 0 {
+				t.Fatalf("%+v, %v", v, err)
+			}
+		}
+		g := readAllMore(t, r)
+		if len(g.events) != 40+keep || len(g.errs) > 0 {
+			t.Fatalf("keep %d: begun before: %d events, %v", keep, len(g.events), g.errs)
+		}
+		m.fs.WriteFile(second, data)
+	}
 }

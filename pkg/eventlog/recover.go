@@ -187,6 +187,9 @@ func (p *partition) recover(a *active, size int64) error {
 		}
 	}
 	if a.end.Sealed { // its writer was killed before there was a next one
+		if a.end.Next == a.base { // the name is taken; repairs have made such segments
+			return p.next(a, a.base, a.base+1, segment.LostRepair)
+		}
 		return p.next(a, a.end.Next, a.end.Next, 0)
 	}
 	return nil
@@ -271,27 +274,19 @@ func (p *partition) cut(a *active, size int64) error {
 	if err := a.file.Truncate(a.size); err != nil {
 		return err
 	}
-	if err := a.file.Sync(); err != nil {
-		return errors.Join(err, p.abandon(a))
-	}
-	if err := p.l.fs.SyncDir(p.dir); err != nil {
-		return err
-	}
-	a.synced = true
 	a.end.Epoch++
-	a.durable = a.state()
-	return p.writeHead(a.durable)
+	return p.syncFirst(a)
 }
 
 // keepAs copies the bytes of a file from begin to end into a new file under lost/,
 // and makes it durable. It returns the file's name.
 func (p *partition) keepAs(f vfs.File, begin, end int64, name string) (string, error) {
 	dir := filepath.Join(p.dir, lostName)
-	if err := p.l.fs.Mkdir(dir); err == nil {
-		if err := p.l.fs.SyncDir(p.dir); err != nil {
-			return "", err
-		}
-	} else if !errors.Is(err, fs.ErrExist) {
+	if err := p.l.fs.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	// Also if it was there: whoever made it may have been killed right then.
+	if err := p.l.fs.SyncDir(p.dir); err != nil {
 		return "", err
 	}
 	var to vfs.File
@@ -315,6 +310,7 @@ func (p *partition) keepAs(f vfs.File, begin, end int64, name string) (string, e
 		err = closeErr
 	}
 	if err != nil {
+		p.l.fs.Remove(kept) // half a copy is of no use, and takes room
 		return "", err
 	}
 	return kept, p.l.fs.SyncDir(dir)

@@ -5,35 +5,68 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"logtools/pkg/event"
 	"logtools/pkg/internal/vfs"
 	"logtools/pkg/segment"
 )
 
+// RepairOptions say how Repair waits and whom it tells; a nil function is nobody.
+type RepairOptions struct {
+	// LockTimeout is how long to wait for another process's lock before it is an
+	// error (*LockError); 0 is for ever.
+	LockTimeout time.Duration
+	// Repaired is called with each segment once it was put right.
+	Repaired func(Repaired)
+	// Progress is called now and then with the bytes looked at so far, and the
+	// bytes there are.
+	Progress func(done, total int64)
+}
+
 // Repaired says what Repair did to a segment.
 type Repaired struct {
-	File string // the segment, now whole
-	Kept string // the damaged original
-	// Lost are the ranges of offsets that could not be read, each First up to, but
-	// not including, Next.
+	File   string // the segment, which is whole now
+	Reason string // what was wrong with it first
+	// Kept is where the damaged original is now; "" if there was none, since the
+	// segment was missing.
+	Kept string
+	// Lost are the ranges of offsets that could not be read, ascending.
 	Lost []Offsets
 }
 
 // Offsets is a range: First up to, but not including, Next.
 type Offsets struct{ First, Next int64 }
 
-// Repair puts the damaged segments of a partition right: what is whole in them is
-// copied, the gaps are recorded so that readers go over them in silence, and the
-// damaged originals are kept under lost/. It calls report for each segment. Writers
-// and readers may go on meanwhile; wait is how long it waits for other processes'
-// locks, 0 for ever. Killed at any step it leaves a correct log.
-func (l *Log) Repair(ctx context.Context, partition int, wait time.Duration, report func(Repaired)) error {
+// Repair puts the damaged segments of a partition right, one by one, from the
+// first to the last: what readers can read of one is copied to a new file, byte for
+// byte and with the same offsets, in which units without lines stand for the gaps;
+// this takes the place of the damaged one, which is kept under lost/. Where segments
+// are missing a new one stands for the gap. Readers go over gaps in silence.
+//
+// The active segment is never rewritten: if it is damaged a new one is begun, and
+// the damaged one is then one of the others. So writers and readers may go on
+// meanwhile. Killed at any step, or without room on the disk, it leaves a correct
+// log, in which all can be read that could be read before.
+//
+// What it cannot put right is an *event.DamagedError: a partition of which nothing
+// tells where it ended, and one whose segments belong to another log or partition.
+func (l *Log) Repair(ctx context.Context, partition int, o RepairOptions) error {
+	if partition < 0 || partition >= l.settings.Partitions {
+		return fmt.Errorf("%s: there is no partition %d", l.path, partition)
+	}
 	if err := refuseNetwork(l.fs, l.path); err != nil {
 		return err
 	}
-	p, err := l.partition(partition, wait)
+	// The locks would be made anew in a directory that has been put in the place of
+	// a lost one; what is not there shall fail here.
+	if _, err := l.fs.ReadDir(l.dir(partition)); err != nil {
+		return err
+	}
+	p, err := l.partition(partition, o.LockTimeout)
 	if err != nil {
 		return err
 	}
@@ -43,337 +76,390 @@ func (l *Log) Repair(ctx context.Context, partition int, wait time.Duration, rep
 		return err
 	}
 	defer maint.Close()
+	if err := l.waitFor(ctx, maint, o.LockTimeout); err != nil {
+		return err
+	}
+	r := &repairer{l: l, p: p, o: o, ctx: ctx}
+	return r.run()
+}
+
+// waitFor takes a lock, for which it waits so long; 0 is for ever.
+func (l *Log) waitFor(ctx context.Context, lock vfs.Lock, wait time.Duration) error {
 	if wait > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, wait)
 		defer cancel()
 	}
-	if err := maint.Lock(ctx); err != nil {
-		return lockError(l.path, err)
-	}
-	if err := p.leaveDamaged(); err != nil {
+	return lockError(l.path, lock.Lock(ctx))
+}
+
+// repairer repairs a partition. It holds its maint.lock all the time, and the lock
+// of the writers only to begin a new segment.
+type repairer struct {
+	l   *Log
+	p   *partition
+	o   RepairOptions
+	ctx context.Context
+
+	done, total int64
+	lines, body []byte
+	batch       segment.Batch
+}
+
+// previous is the segment before the one that is looked at: where it ends, and what
+// must not decrease from there on.
+type previous struct {
+	base, end int64
+	time      int64
+	epoch     uint32
+}
+
+func (r *repairer) run() error {
+	if err := r.tidy(); err != nil {
 		return err
 	}
-	bases, err := l.segments(p.dir)
+	bases, err := r.l.segments(r.p.dir)
 	if err != nil {
 		return err
 	}
-	for i, base := range bases[:max(len(bases)-1, 0)] {
-		if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return err
+	if len(bases) == 0 {
+		return r.beginAgain()
+	}
+	if err := r.belong(bases); err != nil {
+		return err
+	}
+	if err := r.leaveDamaged(); err != nil {
+		return err
+	}
+	if bases, err = r.l.segments(r.p.dir); err != nil {
+		return err
+	}
+	var before *previous
+	return r.l.walk(r.p.n, bases, false, func(s *readable) (bool, error) {
+		if s.last {
+			return false, nil
 		}
-		r := repair{p: p, base: base, next: bases[i+1], previous: -1}
-		if i > 0 {
-			r.previous = bases[i-1]
-		}
-		done, err := r.run()
-		if err != nil {
-			return err
-		}
-		if done != nil {
-			report(*done)
+		before, err = r.segment(s, before)
+		return err == nil, err
+	})
+}
+
+// workMark is in the names of files that are to take the place of a segment. It is
+// not tmpMark: writers remove those at any time.
+const workMark = ".new-"
+
+// tidy removes what a killed repair has left half made.
+func (r *repairer) tidy() error {
+	names, err := r.l.fs.ReadDir(r.p.dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if strings.Contains(n, workMark) {
+			if err := r.l.fs.Remove(filepath.Join(r.p.dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// belong says whether the segments are those of this partition. One that is not is
+// damage. But if most are not, then the settings or the directory are those of
+// another log, and nothing may be touched. It also counts the bytes.
+func (r *repairer) belong(bases []int64) error {
+	foreign := 0
+	why := ""
+	for _, b := range bases {
+		s, err := r.l.openReadable(r.p.n, b)
+		if err != nil {
+			return err
+		}
+		r.total += s.size
+		if s.foreign {
+			foreign++
+			why = s.name + ": " + reason(s.openErr)
+		}
+		s.close()
+	}
+	if 2*foreign > len(bases) {
+		return r.cannot("most segments do not belong here (" + why + "): nothing was touched")
+	}
+	return nil
+}
+
+func (r *repairer) cannot(why string) error {
+	return &event.DamagedError{File: r.p.dir, To: -1, Next: -1, Reason: why}
+}
+
+// beginAgain makes a segment where there is none any more. The head says at which
+// offset: none may be given twice.
+func (r *repairer) beginAgain() error {
+	p := r.p
+	if err := p.acquireOnly(); err != nil {
+		return err
+	}
+	defer p.free()
+	h, ok, err := p.readHead()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return r.cannot("there is no segment and no head, and nothing tells where it ended")
+	}
+	if bases, err := r.l.segments(p.dir); err != nil || len(bases) > 0 {
+		return err
+	}
+	if err := p.bump(); err != nil {
+		return err
+	}
+	gone := &active{base: h.base, time: h.time, end: segment.Link{Epoch: h.epoch}}
+	if err := p.next(gone, h.next, h.next, 0); err != nil {
+		return err
+	}
+	r.tell(Repaired{
+		File: filepath.Join(p.dir, segmentName(h.next)), Reason: "all segments are missing", Lost: lostIf(0, h.next),
+	})
+	return nil
+}
+
+func lostIf(first, next int64) []Offsets {
+	if first >= next {
+		return nil
+	}
+	return []Offsets{{first, next}}
+}
+
+func (r *repairer) tell(what Repaired) {
+	if r.o.Repaired != nil {
+		r.o.Repaired(what)
+	}
+}
+
+func (r *repairer) progress(n int64) {
+	r.done += n
+	if r.o.Progress != nil {
+		r.o.Progress(r.done, max(r.done, r.total))
+	}
+}
+
 // leaveDamaged begins a new segment if the active one is damaged.
-func (p *partition) leaveDamaged() error {
+func (r *repairer) leaveDamaged() error {
+	p := r.p
+	// This recovers what a killed writer has left, makes a damaged head anew, and
+	// leaves a segment that is damaged behind the head.
+	if err := p.acquire(); err != nil {
+		return err
+	}
+	base, size := p.act.base, p.act.size
+	p.dropDamagedIndex()
+	p.free()
+	// The rest is read without the lock: it does not change any more.
+	s, err := r.l.openReadable(p.n, base)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.setNext(nil); err != nil {
+		return err
+	}
+	found, err := r.pass(s, size, nil)
+	if err != nil || found.reason == "" {
+		return err
+	}
 	if err := p.acquire(); err != nil {
 		return err
 	}
 	defer p.free()
-	a := p.act
-	r := repair{p: p, base: a.base, next: a.end.Next, previous: -1, active: true}
-	if err := r.survey(a.file, a.size); err != nil {
-		return err
+	if p.act.base != base {
+		return nil // it was left, or sealed, meanwhile
 	}
-	if r.reason == "" {
-		return nil
-	}
-	return p.leave(a, a.end.Next, r.reason)
+	return p.leave(p.act, p.act.end.Next, found.reason)
 }
 
-// repair looks at one segment and makes it whole.
-type repair struct {
-	p                    *partition
-	base, next, previous int64 // of this segment, the next one and the one before; -1: none
-	active               bool
-
-	id     uint64
-	open   *segment.Open // nil: damaged
-	first  segment.Header
-	units  []place
-	end    int64  // offset that the sound units reach
-	void   int64  // units at or behind this offset do not count
-	reason string // what is wrong first; "": nothing
-	lost   []Offsets
-	time   int64
-	epoch  uint32
-}
-
-// place is where a sound BATCH lies.
-type place struct{ at, base, next int64 }
-
-func (r *repair) wrong(reason string) {
-	if r.reason == "" {
-		r.reason = reason
-	}
-}
-
-// survey finds what is sound in a segment.
-func (r *repair) survey(f vfs.File, size int64) error {
-	l := r.p.l
-	r.end, r.void = r.base, r.next
-	lost := segment.Lost(0)
-	if !r.active {
-		if open, err := l.readOpen(r.p.n, r.next); err == nil && open.HasPrevious && open.PreviousBase == r.base {
-			r.void, lost = open.PreviousEnd, open.Lost
-		} else if err != nil && !isInvalid(err) {
-			return err
-		}
-	}
-	h, open, err := l.checkOpen(f, size, r.p.n, r.base)
-	switch {
-	case err == nil:
-		r.open, r.id, r.first = &open, h.SegmentID, h
-		r.time, r.epoch = h.Last, h.Epoch
-	case isInvalid(err):
-		r.wrong(err.Error())
-	default:
-		return err
-	}
-	sealed, err := r.scan(f, size)
+// dropDamagedIndex removes the .idx of the active segment if it is damaged: whoever
+// needs it makes a new one, or does without.
+func (p *partition) dropDamagedIndex() {
+	f, err := p.l.fs.Open(p.indexPath(p.act), vfs.ReadOnly)
 	if err != nil {
-		return err
+		return
 	}
-	if r.active {
-		return nil
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil || size > largestIndex {
+		return
 	}
-	if r.end < r.void {
-		r.lost = append(r.lost, Offsets{r.end, r.void})
-		r.wrong(fmt.Sprintf("offsets %d to %d are missing", r.end, r.void-1))
+	b := make([]byte, size)
+	if n, err := f.ReadAt(b, 0); n < len(b) || err != nil && err != io.EOF {
+		return
 	}
-	if r.void < r.next && lost != segment.LostWrite && lost != segment.LostRepair {
-		r.lost = append(r.lost, Offsets{r.void, r.next})
-		r.wrong(fmt.Sprintf("offsets %d to %d are missing", r.void, r.next-1))
+	if n := len(segment.ParseIndex(b, p.act.end.SegmentID, p.act.size)); int64(n)*segment.EntryLen != size {
+		p.dropIndex(p.act)
 	}
-	if !sealed && lost != segment.LostWrite && r.reason == "" && r.void == r.next && lost != 0 {
-		r.wrong("it has no SEAL")
-	}
-	return nil
 }
 
-// scan goes through the units; it returns whether the last one is a SEAL.
-func (r *repair) scan(f vfs.File, size int64) (sealed bool, err error) {
+// findings is what a pass over a segment has found.
+type findings struct {
+	reason string // what is wrong first; "" if nothing is
+	lost   []Offsets
+	end    int64 // offset that was reached
+	events int64 // in the units that are whole
+	sealed bool  // it ends with a SEAL
+	begun  bool  // first is the first unit that was sound
+	first  segment.Header
+	last   segment.Header // the last one
+}
+
+func (f *findings) wrong(reason string) {
+	if f.reason == "" {
+		f.reason = reason
+	}
+}
+
+// reach notes that what lies before an offset, as far as it was not seen, is lost.
+func (f *findings) reach(offset int64) {
+	if offset <= f.end {
+		return
+	}
+	if n := len(f.lost); n > 0 && f.lost[n-1].Next == f.end {
+		f.lost[n-1].Next = offset
+	} else {
+		f.lost = append(f.lost, Offsets{f.end, offset})
+	}
+	f.end = offset
+}
+
+// visitor gets a unit that is whole: lines with their header, and the bounds of
+// their times. Both are valid until it returns.
+type visitor func(at int64, h *segment.Header, times segment.Bounds) error
+
+// pass goes through the first size bytes of a segment as readers do, and gives
+// visit, if it is not nil, each BATCH that they would read lines of.
+func (r *repairer) pass(s *readable, size int64, visit visitor) (f findings, err error) {
+	f.end = s.base
+	if s.openErr != nil {
+		f.wrong(reason(s.openErr))
+	}
+	if s.foreign {
+		return f, nil
+	}
+	begun := r.done
+	defer func() { r.progress(max(0, begun+size-r.done)) }()
+	sc := s.scanner(size)
 	var h segment.Header
-	var lines, buf []byte
-	at, whole := int64(0), true
-	link := segment.Link{}
-	for at < size && !sealed {
-		s := segment.NewScanner(f, size, at, link)
-		_, err := s.Next(&h)
-		if err == nil && h.Kind == segment.KindBatch {
-			lines, err = r.p.dec.ReadBody(f, at, &h, lines[:0])
+	var t segment.Tally
+	for {
+		if err := r.ctx.Err(); err != nil {
+			return f, err
 		}
-		if !whole && isInvalid(err) {
-			// Behind damage a unit need not follow the one before it.
-			if err = segment.ReadHeader(f, at, size, &h, &buf); err == nil && h.Kind == segment.KindBatch {
-				lines, err = r.p.dec.ReadBody(f, at, &h, lines[:0])
+		at, err := sc.Next(&h)
+		if err == io.EOF {
+			return f, nil
+		}
+		if isInvalid(err) {
+			if f.end >= s.stop && s.givenUp {
+				return f, nil // what lies behind is void
 			}
-		}
-		if err == nil {
-			if h.Kind == segment.KindBatch && h.Base < r.void {
-				if h.Base > r.end {
-					r.lost = append(r.lost, Offsets{r.end, h.Base})
-				}
-				r.units = append(r.units, place{at, h.Base, h.Next})
-				r.end = h.Next
+			f.wrong(reason(err))
+			if err = sc.Resync(); err == nil {
+				continue
 			}
-			if r.id == 0 {
-				r.id = h.SegmentID
+			if err == io.EOF || isInvalid(err) {
+				return f, nil
 			}
-			r.time, r.epoch = max(r.time, h.Last), max(r.epoch, h.Epoch)
-			sealed = h.Kind == segment.KindSeal
-			link, at, whole = h.Link(), at+h.Size(), true
-			continue
-		}
-		if !isInvalid(err) {
-			return false, err
-		}
-		if r.end >= r.void && !r.active {
-			return false, nil // what lies behind is void
-		}
-		r.wrong(err.Error())
-		next, err := segment.Resync(f, at+1, size, r.id, r.end, &h, &buf)
-		if err == io.EOF || isInvalid(err) {
-			return false, nil
 		}
 		if err != nil {
-			return false, err
+			return f, s.wrap(err)
 		}
-		at, whole = next, false
-		link = segment.Link{}
+		r.progress(h.Size())
+		if !f.begun {
+			f.begun, f.first = true, h
+			f.first.Ext = nil
+		}
+		f.last = h
+		f.last.Ext = nil
+		if h.Kind == segment.KindSeal {
+			f.seal(at, &h, &t)
+			f.reach(min(h.Base, s.stop))
+			continue
+		}
+		times := segment.NoBounds()
+		if h.Kind == segment.KindBatch {
+			if times, err = r.unit(s, &f, at, &h, visit); err != nil {
+				return f, err
+			}
+		}
+		t.Add(&h, times)
 	}
-	if at < size && r.end < r.void {
-		r.wrong("there is something behind the SEAL")
-	}
-	return sealed, nil
 }
 
-// run looks at the segment and, if it is damaged, replaces it; it returns nil if it
-// was not.
-func (r *repair) run() (*Repaired, error) {
-	l := r.p.l
-	name := filepath.Join(r.p.dir, segmentName(r.base))
-	f, err := l.fs.Open(name, vfs.ReadOnly)
-	if err != nil {
-		return nil, err
+// seal looks at a SEAL.
+func (f *findings) seal(at int64, h *segment.Header, t *segment.Tally) {
+	var is segment.Seal
+	if err := is.Parse(at, h); err != nil {
+		f.wrong(reason(err))
+		return
 	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
+	// Behind damage it cannot be known what it counted.
+	if want := t.Seal(); f.reason == "" &&
+		(is.Units != want.Units || is.Events != want.Events || is.Raw != want.Raw || is.Span != want.Span) {
+		f.wrong("the SEAL says something else than what is there")
+		return
 	}
-	if err := r.survey(f, size); err != nil || r.reason == "" {
-		return nil, err
-	}
-	kept, err := r.p.keepAs(f, 0, size, fmt.Sprintf("%020d-damaged", r.base))
-	if err != nil {
-		return nil, fmt.Errorf("keeping the damaged original: %w", err)
-	}
-	tmp, err := l.tmpName(name)
-	if err != nil {
-		return nil, err
-	}
-	err = r.write(f, tmp)
-	if err == nil {
-		err = r.verify(tmp)
-	}
-	if err == nil {
-		err = l.fs.Rename(tmp, name)
-	}
-	if err != nil {
-		l.fs.Remove(tmp)
-		return nil, err
-	}
-	return &Repaired{File: name, Kept: kept, Lost: r.lost}, l.fs.SyncDir(r.p.dir)
+	f.sealed = true
 }
 
-// write copies what is sound into a new file.
-func (r *repair) write(from vfs.File, name string) error {
-	l := r.p.l
-	to, err := l.fs.Open(name, vfs.Create)
-	if err != nil {
-		return err
+// unit looks at a BATCH whose header is sound.
+func (r *repairer) unit(s *readable, f *findings, at int64, h *segment.Header, visit visitor) (segment.Bounds, error) {
+	if h.Base >= s.stop { // void
+		if err := r.batch.Parse(at, h); err != nil {
+			return segment.NoBounds(), nil
+		}
+		return r.batch.Times, nil
 	}
-	defer to.Close()
-	w := rewriter{to: to}
-	if r.id == 0 {
-		if r.id, err = l.random(); err != nil {
-			return err
+	f.reach(h.Base)
+	err := r.batch.Parse(at, h)
+	if err == nil {
+		r.lines, err = r.p.dec.ReadBody(s.file, at, h, r.lines[:0])
+		if cap(r.lines) > keepBodies {
+			r.lines = nil
 		}
 	}
-	open := segment.Open{LogID: l.id, Partition: uint32(r.p.n)}
+	if isInvalid(err) {
+		f.wrong(reason(err))
+		f.reach(min(h.Next, s.stop))
+		return segment.NoBounds(), nil
+	}
+	if err != nil {
+		return segment.NoBounds(), s.wrap(err)
+	}
+	if visit != nil {
+		if err := visit(at, h, r.batch.Times); err != nil {
+			return segment.NoBounds(), err
+		}
+	}
+	f.events += int64(h.Count)
+	f.end = max(f.end, h.Next)
+	return r.batch.Times, nil
+}
+
+// segment looks at one that is not active and puts it right. before is the one
+// before it, or nil.
+func (r *repairer) segment(s *readable, before *previous) (*previous, error) {
+	found, err := r.pass(s, s.size, nil)
+	if err != nil {
+		return nil, err
+	}
 	switch {
-	case r.open != nil:
-		open = *r.open
-	case r.previous >= 0: // which ends here: it was looked at before
-		open.HasPrevious, open.PreviousBase, open.PreviousEnd = true, r.previous, r.base
+	case found.reason == "" && found.end >= s.stop && (found.sealed || s.givenUp):
+	case found.reason == "" && found.sealed && found.end > s.base:
+		err = r.bridge(s, &found)
+	default:
+		err = r.rewrite(s, &found, before)
 	}
-	h := segment.Header{Kind: segment.KindOpen, SegmentID: r.id, Base: r.base, Next: r.base, First: r.first.First, Last: r.first.Last, Epoch: r.first.Epoch}
-	h.Ext = open.AppendTo(nil)
-	if err := w.unit(&h, nil, segment.NoBounds()); err != nil {
-		return err
+	me := &previous{base: s.base, end: s.stop, time: found.last.Last, epoch: found.last.Epoch}
+	if before != nil {
+		me.time, me.epoch = max(me.time, before.time), max(me.epoch, before.epoch)
 	}
-	var buf []byte
-	for _, u := range r.units {
-		if err := w.gap(u.base); err != nil {
-			return err
-		}
-		if err := segment.ReadHeader(from, u.at, u.at+1<<40, &h, &buf); err != nil && !isInvalid(err) {
-			return err
-		}
-		var batch segment.Batch
-		if err := batch.Parse(u.at, &h); err != nil {
-			return err
-		}
-		body := make([]byte, h.BodyLen)
-		if _, err := from.ReadAt(body, u.at+h.BodyAt()); err != nil && err != io.EOF {
-			return err
-		}
-		if err := w.unit(&h, body, batch.Times); err != nil {
-			return err
-		}
-	}
-	if err := w.gap(r.next); err != nil {
-		return err
-	}
-	seal := w.tally.Seal()
-	h = segment.Header{Kind: segment.KindSeal, SegmentID: r.id, Base: r.next, Next: r.next, First: w.last.Last, Last: w.last.Last, Epoch: w.last.Epoch, Ext: seal.AppendTo(nil)}
-	if err := w.unit(&h, nil, segment.NoBounds()); err != nil {
-		return err
-	}
-	return to.Sync()
-}
-
-// rewriter writes units one behind the other.
-type rewriter struct {
-	to    vfs.File
-	at    int64
-	last  segment.Header
-	tally segment.Tally
-}
-
-// unit writes a unit, changed so that it fits to the one before it.
-func (w *rewriter) unit(h *segment.Header, body []byte, times segment.Bounds) error {
-	h.PrevCRC, h.SyncedTo = w.last.HeadCRC, w.at
-	h.Epoch = max(h.Epoch, w.last.Epoch)
-	if h.Kind != segment.KindOpen {
-		h.SegmentID = w.last.SegmentID
-	}
-	b, err := h.AppendTo(nil)
-	if err != nil {
-		return err
-	}
-	if _, err := w.to.WriteAt(append(b, body...), w.at); err != nil {
-		return err
-	}
-	w.tally.Add(h, times)
-	w.last = *h
-	w.last.Ext = nil
-	w.at += int64(len(b) + len(body))
-	return nil
-}
-
-// gap writes a unit without lines up to the offset next, if there is a gap.
-func (w *rewriter) gap(next int64) error {
-	if next <= w.last.Next {
-		return nil
-	}
-	h := segment.Header{Kind: segment.KindBatch, Base: w.last.Next, Next: next, First: w.last.Last, Last: w.last.Last}
-	batch := segment.Batch{Times: segment.NoBounds()}
-	h.Ext = batch.AppendTo(nil, &h)
-	return w.unit(&h, nil, batch.Times)
-}
-
-// verify reads the new file before it takes the place of the old one.
-func (r *repair) verify(name string) error {
-	f, err := r.p.l.fs.Open(name, vfs.ReadOnly)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return err
-	}
-	c := repair{p: r.p, base: r.base, next: r.next, previous: r.previous}
-	if err := c.survey(f, size); err != nil {
-		return err
-	}
-	if c.reason != "" {
-		return fmt.Errorf("%s: the repaired segment does not read back: %s", name, c.reason)
-	}
-	return nil
+	return me, err
 }

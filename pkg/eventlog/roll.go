@@ -40,9 +40,11 @@ func (p *partition) seal(a *active) ([]byte, *segment.Header, error) {
 	s := segment.NewScanner(a.file, a.size, 0, segment.Link{})
 	var h segment.Header
 	var batch segment.Batch
+	whole := true
 	for s.At() < a.size {
 		at, err := s.Next(&h)
-		if isInvalid(err) { // damaged since it was written: readers will name it
+		if err != nil && isInvalid(err) { // damaged since it was written: readers will name it
+			whole = false
 			if err = s.Resync(); err == nil {
 				continue
 			} else if err == io.EOF {
@@ -61,6 +63,9 @@ func (p *partition) seal(a *active) ([]byte, *segment.Header, error) {
 		t.Add(&h, times)
 	}
 	seal := t.Seal()
+	if !whole { // its places would be wrong
+		seal.Index = nil
+	}
 	u := &segment.Header{
 		Kind: segment.KindSeal, SegmentID: a.end.SegmentID, Base: a.end.Next, Next: a.end.Next,
 		Epoch: a.end.Epoch, PrevCRC: a.end.HeadCRC, SyncedTo: a.durable.durable,
@@ -75,10 +80,7 @@ func (p *partition) seal(a *active) ([]byte, *segment.Header, error) {
 // next begins the segment that follows a, with the first offset base; a ends at
 // the offset end, and why says what became of those between.
 func (p *partition) next(a *active, end, base int64, why segment.Lost) error {
-	open := segment.Open{HasPrevious: true, PreviousBase: a.base, PreviousEnd: end}
-	if end < base {
-		open.Lost = why
-	}
+	open := segment.Open{HasPrevious: true, PreviousBase: a.base, PreviousEnd: end, Lost: why}
 	id, err := p.l.random()
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func (l *Log) list(partition int) ([]int64, error) {
 // extent finds the present end of a partition: what the head says, and if there is
 // more, that too, once it is durable.
 func (l *Log) extent(partition int) (x extent, err error) {
-	for try := 0; ; try++ {
+	for try, known := 0, int64(-1); ; try++ {
 		if x.bases, err = l.list(partition); err != nil {
 			return x, err
 		}
@@ -63,28 +63,33 @@ func (l *Log) extent(partition int) (x extent, err error) {
 			return x, err
 		}
 		defer s.close()
-		return x, x.measure(s)
+		beyond, err := x.measure(s)
+		if err != nil || !beyond || known == s.base || try >= maxRelists {
+			return x, err
+		}
+		known = s.base // another segment was begun meanwhile; or it is missing
 	}
 }
 
-// measure finds the end of s, the last segment.
-func (x *extent) measure(s *readable) error {
+// measure finds the end of s, the last segment. It reports whether the head knows of
+// one beyond it.
+func (x *extent) measure(s *readable) (beyond bool, err error) {
 	h, ok, err := s.l.head(s.partition)
 	if err != nil {
-		return err
+		return false, err
 	}
 	// The size comes after the head: it is not behind it, then.
 	if s.size, err = s.file.Size(); err != nil {
-		return err
+		return false, err
 	}
 	mine := ok && h.base == s.base && (h.id == s.id || s.openErr != nil && !s.foreign)
 	if mine && h.durable >= s.size {
 		x.end, x.next = h.durable, h.next
 		x.after = segment.Link{SegmentID: h.id, Next: h.next, Epoch: h.epoch, HeadCRC: h.lastCRC}
-		return nil
+		return false, nil
 	}
 	if err := s.file.Sync(); err != nil {
-		return err
+		return false, err
 	}
 	sc, durable := s.scanner(s.size), int64(0)
 	x.after, x.next = sc.Link(), s.base
@@ -94,13 +99,14 @@ func (x *extent) measure(s *readable) error {
 	}
 	if !s.foreign {
 		if err := x.scan(s, sc, durable); err != nil {
-			return err
+			return false, err
 		}
 	}
-	if ok && h.base > s.base { // the last segment is missing
+	if ok && h.base > s.base {
 		x.next = max(x.next, h.next)
+		return true, nil
 	}
-	return nil
+	return false, nil
 }
 
 // scan finds the end of the units that sc goes through. What is invalid is damage
@@ -118,7 +124,7 @@ func (x *extent) scan(s *readable, sc *segment.Scanner, durable int64) error {
 	for {
 		at, err := sc.Next(&h)
 		if err == nil && h.Kind == segment.KindBatch {
-			if _, err = sc.Body(&h); isInvalid(err) {
+			if _, err = sc.Body(&h); err != nil && isInvalid(err) {
 				fail()
 				good = end{sc.At(), sc.Link()} // the next one may be sound
 				durable = max(durable, h.SyncedTo)
@@ -128,7 +134,7 @@ func (x *extent) scan(s *readable, sc *segment.Scanner, durable int64) error {
 		if err == io.EOF {
 			break
 		}
-		if isInvalid(err) {
+		if err != nil && isInvalid(err) {
 			fail()
 			if err = sc.Resync(); err == nil {
 				continue
@@ -350,7 +356,7 @@ func (l *Log) since(partition int, x *extent, t stream.Instant) (offset int64, e
 			if h.Count == 0 || b.Parse(at, h) != nil || earlier(b.Times.Max, t) {
 				return true, nil
 			}
-			if buf, err = dec.ReadBody(s.file, at, h, buf[:0]); isInvalid(err) {
+			if buf, err = dec.ReadBody(s.file, at, h, buf[:0]); err != nil && isInvalid(err) {
 				return true, nil // whoever reads on will say so
 			} else if err != nil {
 				return false, s.wrap(err)

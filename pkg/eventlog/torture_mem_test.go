@@ -3,7 +3,6 @@ package eventlog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -95,6 +94,6 @@ func tortureMemory(t *testing.T, n int, rng *rand.Rand) {
 		}
 	}
 	if n == 0 {
-		t.Log(fmt.Sprintf("%d batches acknowledged, %d operations, %d power cuts", k.count(), len(m.Log()), 4*len(moments)))
+		t.Logf("%d batches acknowledged, %d operations, %d power cuts", k.count(), len(m.Log()), 4*len(moments))
 	}
 }

@@ -2,6 +2,8 @@ package scan
 
 import (
 	"bytes"
+	"fmt"
+	"strconv"
 	"time"
 
 	"logtools/pkg/event"
@@ -32,7 +34,23 @@ type logLines struct {
 	at       when.Time // that time
 	own      bool      // the last event has a time of its own
 	settled  bool      // its time is as it is written out
+	shape    shape     // of its line
+
+	// What events begin with when they are written, up to their offset, without
+	// and with their log; and the member time of those that have none.
+	head, named, time []byte
+	partition         int32 // of head and named
 }
+
+// shape is what quick has seen of a line: how its positions are put in.
+type shape uint8
+
+const (
+	anyShape shape = iota // not known
+	bareShape
+	timedShape   // an event that begins with its time
+	untimedShape // one that has none
+)
 
 func newLogLines(f *event.Fields) *logLines {
 	return &logLines{reader: event.NewReader(f, event.Auto), slots: f.Len() > 0}
@@ -41,12 +59,15 @@ func newLogLines(f *event.Fields) *logLines {
 // begin is called before the lines of each block.
 func (l *logLines) begin(b *stream.Block) {
 	l.pos, l.data, l.line, l.run, l.ready = &b.Pos, b.Data, 0, 0, false
-	if l.name != b.Pos.Log || l.log.Kind == event.Missing {
-		l.name = b.Pos.Log
+	if l.name != b.Pos.Log || l.partition != b.Pos.Partition || l.head == nil {
+		l.name, l.partition = b.Pos.Log, b.Pos.Partition
 		l.log = event.PlainValue(trimQuotes(event.AppendString(nil, []byte(b.Pos.Log))))
 		if bytes.IndexByte(l.log.B, '\\') >= 0 {
 			l.log.Form = event.JSON
 		}
+		l.head = fmt.Appendf(l.head[:0], `{"partition":%d,"offset":`, l.partition)
+		l.named = append(l.log.AppendJSON(append(l.named[:0], `{"log":`...)), ',')
+		l.named = append(l.named, l.head[1:]...)
 	}
 	if l.left = -1; len(b.Pos.Times) > 0 {
 		l.left = 0
@@ -65,6 +86,7 @@ func (l *logLines) setAppended(us int64) {
 	l.appended = us
 	l.at = when.FromTime(time.UnixMicro(us))
 	l.text = l.at.AppendRFC3339(l.text[:0])
+	l.time = append(append(append(l.time[:0], `,"time":"`...), l.text...), '"')
 }
 
 // Block implements parse.Parser: see begin.
@@ -83,6 +105,7 @@ func (l *logLines) Parse(line []byte, ev *event.Event) error {
 	l.left--
 	at := l.line
 	l.line++
+	l.shape = anyShape
 	if l.settled = !l.slots && l.quick(line, ev); !l.settled {
 		if err := l.read(line, ev); err != nil {
 			return err
@@ -116,15 +139,15 @@ func (l *logLines) read(line []byte, ev *event.Event) error {
 // that order and without spaces, as appending writes them. It relies on the line
 // being valid. It returns false, and ev as it was, where it takes more to know.
 func (l *logLines) quick(line []byte, ev *event.Event) bool {
-	if len(line) < 2 || line[0] <= ' ' || line[len(line)-1] <= ' ' {
+	if len(line) == 0 || line[0] <= ' ' || line[len(line)-1] <= ' ' {
 		return false
 	}
 	if line[0] != '{' {
-		ev.Line, ev.Bare = line, true
+		l.shape, ev.Line, ev.Bare = bareShape, line, true
 		ev.SetValue(event.RawValue(line))
 		return true
 	}
-	if line[1] != '"' {
+	if line[1] != '"' { // the line is valid: an object has two bytes at least
 		return false
 	}
 	name := line[2:min(len(line), 2+longestName+1)]
@@ -133,7 +156,7 @@ func (l *logLines) quick(line []byte, ev *event.Event) bool {
 		return false // it may be spelled in a strange way
 	case !isEnvelopeName(name):
 		// All members of an event have names of the envelope; so has the first.
-		ev.Line, ev.Bare = line, true
+		l.shape, ev.Line, ev.Bare = bareShape, line, true
 		ev.SetValue(event.Value{Kind: event.Object, B: line})
 		return true
 	}
@@ -155,7 +178,7 @@ func (l *logLines) quick(line []byte, ev *event.Event) bool {
 		if bytes.Contains(line, nameEnd) || bytes.IndexByte(line, '\\') >= 0 {
 			return false
 		}
-		ev.Line, ev.Bare = line, true // {"time":"…","level":…}
+		l.shape, ev.Line, ev.Bare = bareShape, line, true // {"time":"…","level":…}
 		ev.SetValue(event.Value{Kind: event.Object, B: line})
 		return true
 	}
@@ -163,9 +186,10 @@ func (l *logLines) quick(line []byte, ev *event.Event) bool {
 	if !isWhole(value) {
 		return false
 	}
-	ev.Line = line
+	l.shape, ev.Line = untimedShape, line
 	ev.SetValue(event.RawValue(value))
 	if at.Kind != event.Missing {
+		l.shape = timedShape
 		ev.SetTime(at)
 	}
 	if key.Kind != event.Missing {
@@ -247,6 +271,30 @@ func offsetOf(p *stream.Positions, line int64) int64 {
 		return p.Offsets[line]
 	}
 	return p.Base + line
+}
+
+// AppendPlaced appends an unchanged event of a log as it is written out: with its
+// position, and with the name of its log if named. It does so by putting that into
+// the line; where this takes more, it returns false: write the event by its members
+// then, the result is the same.
+func (it *Item) AppendPlaced(dst []byte, named bool) ([]byte, bool) {
+	l := it.log
+	if l == nil || l.shape == anyShape || it.Changed {
+		return dst, false
+	}
+	head := l.head
+	if named {
+		head = l.named
+	}
+	dst = strconv.AppendInt(append(dst, head...), int64(it.Offset.N), 10)
+	switch l.shape {
+	case bareShape:
+		dst = append(append(dst, l.time...), `,"value":`...)
+		return append(append(dst, it.Line...), '}'), true
+	case untimedShape:
+		dst = append(dst, l.time...)
+	}
+	return append(append(dst, ','), it.Line[1:]...), true
 }
 
 // logBlock runs the chain on every line of a block of a log.

@@ -535,12 +535,12 @@ func (c *collector) results(j *job) error {
 	b, r := &j.block, &j.result
 	lines := c.before(b)
 	r.Name, r.FirstLine, r.Live = b.Name, lines+1, b.Live
+	if b.Pos.InLog {
+		r.FirstLine = b.Pos.Base
+	}
 	stop := c.sink.Block(r)
 	if stop != nil && stop != ErrStop {
 		return stop
-	}
-	if b.Pos.InLog {
-		r.FirstLine = b.Pos.Base
 	}
 	for _, bad := range r.bad {
 		if err := c.sink.Bad(b.Name, numberOf(b, lines, bad.line), bad.reason, bad.raw); err != nil {

@@ -221,8 +221,9 @@ type Open struct {
 	Partition uint32
 	// HasPrevious: there was a segment before this one, with the base PreviousBase.
 	// It ends at the offset PreviousEnd: what lies in it from there on is void. If
-	// that is less than the base of this one the offsets between are lost, and
-	// Lost says why; else Lost is 0.
+	// that is less than the base of this one the offsets between are lost. Lost says
+	// why, or why the segment was given up without losing any; it is 0 after a
+	// SEAL.
 	HasPrevious               bool
 	PreviousBase, PreviousEnd int64
 	Lost                      Lost

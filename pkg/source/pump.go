@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -100,6 +101,11 @@ func (p *pump) run(open func() (io.Reader, io.Closer, error)) {
 			err = io.ErrNoProgress
 		}
 		p.add(n)
+		if p.live {
+			// Whoever waits for these lines goes first, on this very thread: waking
+			// another one takes longer than what is done with a line.
+			runtime.Gosched()
+		}
 		if err != nil {
 			if err == io.EOF {
 				err = nil

@@ -13,6 +13,7 @@ import (
 	"logtools/pkg/cli"
 	"logtools/pkg/cmd/logappend"
 	"logtools/pkg/cmd/logcat"
+	"logtools/pkg/cmd/logcompact"
 	"logtools/pkg/cmd/logview"
 )
 
@@ -27,7 +28,7 @@ func write(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	for _, c := range []*cli.Command{logappend.New(), logcat.New(), logview.New()} {
+	for _, c := range []*cli.Command{logappend.New(), logcat.New(), logcompact.New(), logview.New()} {
 		for shell, name := range map[string]string{
 			"bash": c.Name + ".bash",
 			"zsh":  "_" + c.Name,

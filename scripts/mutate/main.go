@@ -26,6 +26,10 @@ import (
 
 const pkg = "pkg/eventlog"
 
+// first are the tests that are quick and kill most: the others are only run if
+// these pass.
+const first = "^TestPromise"
+
 // mutation is a step that is taken out.
 type mutation struct {
 	name string
@@ -37,7 +41,7 @@ type mutation struct {
 
 func main() {
 	only := flag.String("only", "", "mutations whose name contains `TEXT`")
-	run := flag.String("run", "", "the `TESTS` that are run, as in go test -run")
+	run := flag.String("run", ".", "the `TESTS` that are run, as in go test -run, after "+first)
 	jobs := flag.Int("j", 1, "run `N` at a time")
 	limit := flag.Duration("limit", 5*time.Minute, "how long the tests may take; then they count as failed")
 	flag.Parse()
@@ -53,49 +57,56 @@ func main() {
 }
 
 func all(ctx context.Context, only, run string, jobs int, limit time.Duration) (ok bool, err error) {
-	list := []mutation{{name: "nothing (must pass)"}}
-	for _, m := range mutations {
-		if strings.Contains(m.name, only) {
-			list = append(list, m)
-		}
-	}
 	tmp, err := os.MkdirTemp("", "mutate-")
 	if err != nil {
 		return false, err
 	}
 	defer os.RemoveAll(tmp)
+	trees := make([]string, max(jobs, 1))
+	for i := range trees {
+		trees[i] = filepath.Join(tmp, fmt.Sprint(i))
+		if err := copyTree(trees[i]); err != nil {
+			return false, err
+		}
+	}
 
+	fmt.Printf(row, "MUTATION", "", "SECONDS", "FAILING TEST")
+	none := mutation{name: "nothing (must pass)"}
+	if r := none.try(ctx, trees[0], run, limit); !r.print(none.name) {
+		return false, ctx.Err()
+	}
 	todo := make(chan mutation)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	ok = true
-	fmt.Printf("%-62s %-9s %7s  %s\n", "MUTATION", "", "SECONDS", "FAILING TEST")
-	for i := range max(jobs, 1) {
-		tree := filepath.Join(tmp, fmt.Sprint(i))
-		if err := copyTree(tree); err != nil {
-			return false, err
-		}
+	for _, tree := range trees {
 		wg.Go(func() {
 			for m := range todo {
 				r := m.try(ctx, tree, run, limit)
 				mu.Lock()
-				if r.bad {
+				if !r.print(m.name) {
 					ok = false
 				}
-				fmt.Printf("%-62s %-9s %7.1f  %s\n", m.name, r.what, r.took.Seconds(), r.by)
 				mu.Unlock()
 			}
 		})
 	}
-	for _, m := range list {
-		if ctx.Err() != nil {
-			break
+	for _, m := range mutations {
+		if ctx.Err() == nil && strings.Contains(m.name, only) {
+			todo <- m
 		}
-		todo <- m
 	}
 	close(todo)
 	wg.Wait()
 	return ok, ctx.Err()
+}
+
+const row = "%-62s %-9s %7s  %s\n"
+
+// print prints a line of the table and reports whether it is as it should be.
+func (r *result) print(name string) bool {
+	fmt.Printf(row, name, r.what, fmt.Sprintf("%.1f", r.took.Seconds()), r.by)
+	return !r.bad
 }
 
 // copyTree copies what the tests need.
@@ -120,6 +131,7 @@ type result struct {
 	what string
 	by   string
 	took time.Duration
+	out  string
 }
 
 var failing = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
@@ -141,43 +153,53 @@ func (m *mutation) try(ctx context.Context, tree, run string, limit time.Duratio
 			return result{bad: true, what: "ERROR", by: err.Error()}
 		}
 	}
+	begin := time.Now()
+	var r result
+	for _, tests := range []string{first, run} {
+		if tests == "" {
+			continue
+		}
+		if r = m.test(ctx, tree, tests, limit); r.what != survives {
+			break
+		}
+	}
+	r.took = time.Since(begin)
+	if m.file == "" {
+		if r.what == survives {
+			return result{what: "passes", took: r.took}
+		}
+		r.bad, r.what, r.by = true, "FAILS", r.by+"\n"+r.out
+	}
+	return r
+}
+
+const survives = "SURVIVES"
+
+func (m *mutation) test(ctx context.Context, tree, tests string, limit time.Duration) result {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var out bytes.Buffer
-	c := exec.CommandContext(ctx, "go", "test", "-short", "-count=1", "-vet=off", "-failfast", "-timeout", limit.String(), "-run", run, "./"+pkg)
+	c := exec.CommandContext(ctx, "go", "test", "-short", "-count=1", "-vet=off", "-failfast", "-run", tests, "./"+pkg)
 	c.Dir, c.Stdout, c.Stderr = tree, &out, &out
-	// Not kill: the tests have processes of their own, and clean up after them.
+	// Not a kill: the tests have processes of their own, and clean up after them.
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	c.WaitDelay = 10 * time.Second
-	begin := time.Now()
 	err := c.Run()
-	r := result{took: time.Since(begin)}
+	r := result{what: "killed", by: "(panic)", out: out.String()}
 	var exit *exec.ExitError
-	passed := err == nil
 	switch {
-	case err != nil && !errors.As(err, &exit):
-		r.bad, r.what, r.by = true, "ERROR", err.Error()
-		return r
-	case bytes.Contains(out.Bytes(), []byte("[build failed]")) || bytes.Contains(out.Bytes(), []byte("[setup failed]")):
-		r.bad, r.what, r.by = true, "ERROR", "does not build:\n"+out.String()
-		return r
-	case ctx.Err() != nil || bytes.Contains(out.Bytes(), []byte("panic: test timed out")):
+	case ctx.Err() != nil:
 		r.by = "(it takes for ever)"
-	case !passed:
-		r.by = "(panic)"
-		if f := failing.FindSubmatch(out.Bytes()); f != nil {
-			r.by = string(f[1])
-		}
-	}
-	switch {
-	case m.file == "" && passed:
-		r.what = "passes"
-	case m.file == "":
-		r.bad, r.what, r.by = true, "FAILS", r.by+"\n"+out.String()
-	case passed:
-		r.bad, r.what = true, "SURVIVES"
+	case err == nil:
+		r.bad, r.what, r.by = true, survives, ""
+	case !errors.As(err, &exit):
+		r.bad, r.what, r.by = true, "ERROR", err.Error()
+	case strings.Contains(r.out, "[build failed]") || strings.Contains(r.out, "[setup failed]"):
+		r.bad, r.what, r.by = true, "ERROR", "does not build:\n"+r.out
 	default:
-		r.what = "killed"
+		if f := failing.FindStringSubmatch(r.out); f != nil {
+			r.by = f[1]
+		}
 	}
 	return r
 }

@@ -282,6 +282,11 @@ func tombstone(it *scan.Item) bool {
 func (w *writer) whole(it *scan.Item, out *scan.Result) bool {
 	start := len(out.Out)
 	switch {
+	case w.format == "event" && it.InLog:
+		var ok bool
+		if out.Out, ok = it.AppendPlaced(out.Out, w.logNames); !ok {
+			return false
+		}
 	case w.format == "event" && it.AsIs && !it.Changed:
 		out.Out = append(out.Out, it.Line...)
 	case w.format == "event" && it.OnlyValue() && !it.OwnTime, w.format == "value":
