@@ -311,6 +311,19 @@ func (w *worker) logBlock(j *job) {
 	r.Seq, r.line, r.InLog, r.log = uint64(b.Seq)<<32, 0, true, w.logs
 	defer func() { r.InLog, r.log = false, nil }()
 	for data := b.Data; len(data) > 0; {
+		if w.passing.on && w.part != nil {
+			var lines int64
+			out := &j.result
+			out.Out, data, lines = w.logs.pass(out.Out, data, w.passing, w.e.o.part)
+			r.Seq += uint64(lines)
+			r.line += lines
+			if len(out.Out) >= w.e.o.part && !w.handOn(j) {
+				return
+			}
+			if len(data) == 0 {
+				break
+			}
+		}
 		line := data
 		if k := bytes.IndexByte(data, '\n'); k >= 0 {
 			line, data = data[:k], data[k+1:]

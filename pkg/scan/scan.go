@@ -241,6 +241,7 @@ type worker struct {
 	clean   event.Clean
 	parsers map[*parse.Format]parse.Parser
 	slots   int
+	passing passing
 
 	// own is the parser of the input that was last read in a format whose
 	// parsers serve one input only.
@@ -251,7 +252,7 @@ type worker struct {
 }
 
 func (e *engine) newWorker(op Operator) *worker {
-	w := &worker{e: e, op: op, parsers: make(map[*parse.Format]parse.Parser), slots: e.q.Fields.Len()}
+	w := &worker{e: e, op: op, parsers: make(map[*parse.Format]parse.Parser), slots: e.q.Fields.Len(), passing: passingOf(op, e.q)}
 	w.stage = stage{q: e.q, runner: expr.NewRunner()}
 	w.stage.item.Event = &w.event
 	return w

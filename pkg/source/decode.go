@@ -118,8 +118,12 @@ type decoded struct {
 	io.Reader
 	src    *counted
 	format string // "" if it is plain
+	small  *bufio.Reader
 	inner  io.Reader
 }
+
+// ready says that there is more which the next Read returns at once.
+func (d *decoded) ready() bool { return d.format == "" && d.small.Buffered() > 0 }
 
 // decode recognises and unpacks what src reads. It waits for bytes only as
 // long as they look like the start of a format.
@@ -129,7 +133,7 @@ func decode(src *counted) (*decoded, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &decoded{src: src, inner: small}
+	d := &decoded{src: src, small: small, inner: small}
 	if m != nil {
 		d.format = m.name
 		if m.open == nil {

@@ -100,8 +100,9 @@ func (p *pump) run(open func() (io.Reader, io.Closer, error)) {
 		} else if empty++; empty == 100 && err == nil {
 			err = io.ErrNoProgress
 		}
-		p.add(n)
-		if p.live {
+		more := err == nil && dec.ready()
+		p.add(n, more)
+		if p.live && !more {
 			// Whoever waits for these lines goes first, on this very thread: waking
 			// another one takes longer than what is done with a line.
 			runtime.Gosched()
@@ -204,8 +205,9 @@ func (p *pump) push(c chunk) {
 	signal(p.wake)
 }
 
-// add takes note of n bytes read to cur[end:].
-func (p *pump) add(n int) {
+// add takes note of n bytes read to cur[end:]; more says that it will be called
+// again at once.
+func (p *pump) add(n int, more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	from := p.end
@@ -221,7 +223,7 @@ func (p *pump) add(n int) {
 	}
 	if i := bytes.LastIndexByte(p.cur[from:p.end], '\n'); i >= 0 {
 		p.nl = from + i + 1
-		if p.live {
+		if p.live && !more {
 			signal(p.wake)
 		}
 	}

@@ -252,6 +252,12 @@ type writer struct {
 	plain []byte // scratch
 }
 
+// PassLog implements scan.Passer.
+func (w *writer) PassLog() (values, named, ok bool) {
+	values = w.format == "value"
+	return values, w.logNames, (values || w.format == "event") && w.mapping == nil && !w.color && !w.noteEnds
+}
+
 func (w *writer) Event(it *scan.Item, r *expr.Runner, out *scan.Result) error {
 	if w.mapping == nil || tombstone(it) {
 		if w.whole(it, out) {

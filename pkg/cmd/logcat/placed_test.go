@@ -14,8 +14,9 @@ import (
 
 // oneBlock is an input of one block of a log.
 type oneBlock struct {
-	lines string
-	given bool
+	lines  string
+	sparse bool // offsets, and times in runs
+	given  bool
 }
 
 func (o *oneBlock) Next(_ context.Context, b *stream.Block) error {
@@ -25,13 +26,23 @@ func (o *oneBlock) Next(_ context.Context, b *stream.Block) error {
 	o.given = true
 	*b = stream.Block{Name: "app/3", Data: []byte(o.lines), Pos: stream.Positions{
 		InLog: true, Log: "a\"pp", Partition: 3, Base: 1 << 40, Appended: 1_500_000,
-		Times: []stream.TimeRun{{Lines: 2, Appended: 1_000_000}, {Lines: 1 << 30, Appended: 2_000_001}},
 	}}
+	if o.sparse {
+		b.Pos.Times = []stream.TimeRun{{Lines: 2, Appended: 1_000_000}, {Lines: 1 << 30, Appended: 2_000_001}}
+		b.Pos.Offsets = []int64{1 << 40, 1<<40 + 7, 1<<40 + 9, 1<<40 + 10}
+	}
 	return nil
 }
 
 // byMembers writes events as writer does where the line does not help.
 type byMembers struct{ *writer }
+
+func (m byMembers) PassLog() (values, named, ok bool) { return false, false, false }
+
+// byLine writes events as writer does, none of them left to the engine.
+type byLine struct{ *writer }
+
+func (byLine) PassLog() (values, named, ok bool) { return false, false, false }
 
 func (m byMembers) Event(it *scan.Item, _ *expr.Runner, out *scan.Result) error {
 	return m.value(it, it.Value(), out)
@@ -47,9 +58,9 @@ func (k *text) Bad(_ string, _ int64, reason error, raw []byte) error {
 func (k *text) LongPart([]byte) error            { return nil }
 func (k *text) Failed(_ string, err error) error { return err }
 
-func written(t *testing.T, lines string, newOperator func() scan.Operator) string {
+func written(t *testing.T, lines string, sparse bool, newOperator func() scan.Operator) string {
 	k := new(text)
-	if err := scan.Run(context.Background(), scan.Options{}, &scan.Query{}, &oneBlock{lines: lines}, newOperator, k); err != nil {
+	if err := scan.Run(context.Background(), scan.Options{}, &scan.Query{}, &oneBlock{lines: lines, sparse: sparse}, newOperator, k); err != nil {
 		t.Fatal(err)
 	}
 	return k.String()
@@ -71,13 +82,20 @@ func FuzzPlaced(f *testing.F) {
 		if strings.Contains(line, "\n") || event.NewReader(new(event.Fields), event.Auto).Read([]byte(line), &ev) != nil {
 			return
 		}
-		lines := strings.Repeat(line+"\n", 3)
-		for _, named := range []bool{false, true} {
-			o := &output{format: "event", logNames: named}
-			got := written(t, lines, o.operator)
-			want := written(t, lines, func() scan.Operator { return byMembers{&writer{output: o}} })
-			if got != want {
-				t.Errorf("got\n%swant\n%s", got, want)
+		for _, lines := range []string{strings.Repeat(line+"\n", 3), "{\"b\":1}\n" + line + "\n{\"key\":\"k\",\"value\":{}}\n", line} {
+			for i := range 8 {
+				sparse, named, o := i&1 > 0, i&2 > 0, &output{format: "event"}
+				if o.logNames = named; i&4 > 0 {
+					o.format = "value"
+				}
+				got := written(t, lines, sparse, o.operator)
+				want := written(t, lines, sparse, func() scan.Operator { return byMembers{&writer{output: o}} })
+				if got != want {
+					t.Errorf("%s, sparse %v: got\n%swant\n%s", o.format, sparse, got, want)
+				}
+				if got := written(t, lines, sparse, func() scan.Operator { return byLine{&writer{output: o}} }); got != want {
+					t.Errorf("%s, sparse %v, line by line: got\n%swant\n%s", o.format, sparse, got, want)
+				}
 			}
 		}
 	})
