@@ -269,11 +269,23 @@ func (w *writer) write(jobs []*job) group {
 	g := group{jobs: jobs[:0]}
 	var failed []*job
 	var errs []error
+	var last *active // that the jobs from safe on were written to
+	safe := 0
 	for _, j := range jobs {
 		if err == nil {
 			if err = w.p.write(&j.unit); err == nil {
+				if w.p.act != last { // rolling has made durable what was written before
+					last, safe = w.p.act, len(g.jobs)
+				}
 				g.jobs = append(g.jobs, j)
 				continue
+			}
+			if last != nil && w.p.act != last && !isExpect(err) {
+				// The segment was given up, and they with it.
+				for _, void := range g.jobs[safe:] {
+					failed, errs = append(failed, void), append(errs, err)
+				}
+				g.jobs = g.jobs[:safe]
 			}
 		}
 		failed, errs = append(failed, j), append(errs, err)

@@ -1,7 +1,9 @@
 package eventlog
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"path/filepath"
 
 	"logtools/pkg/internal/vfs"
@@ -43,12 +45,17 @@ func (p *partition) note(a *active, h *segment.Header, times segment.Bounds) {
 	}
 	if x.file == nil {
 		f, err := p.l.fs.Open(p.indexPath(a), vfs.Create)
+		if errors.Is(err, fs.ErrExist) { // another writer of this segment was first
+			f, err = p.l.fs.Open(p.indexPath(a), vfs.ReadWrite)
+		}
 		if err != nil {
 			x.off = true
 			return
 		}
 		x.file = f
 	}
+	// All writers of the segment make the same entries, each as it comes to know of
+	// the units: writing one again changes nothing.
 	b := e.AppendTo(nil, a.end.SegmentID)
 	if _, err := x.file.WriteAt(b, x.size); err != nil {
 		x.off = true

@@ -43,7 +43,6 @@ type partition struct {
 	dec    *segment.Decoder
 	wait   time.Duration // for the lock; 0 is no limit
 	closed bool
-	buf    []byte // lines of a unit that is checked
 }
 
 // active is the last segment of a partition: what is appended to.

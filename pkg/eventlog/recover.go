@@ -146,6 +146,7 @@ func isInvalid(err error) bool {
 func (p *partition) recover(a *active, size int64) error {
 	s := segment.NewScanner(a.file, size, a.size, a.end)
 	var h segment.Header
+	var batch segment.Batch
 	var invalid error
 	durable := a.durable.durable
 	for {
@@ -153,8 +154,12 @@ func (p *partition) recover(a *active, size int64) error {
 		if err == io.EOF {
 			break
 		}
+		times := segment.NoBounds()
 		if err == nil && h.Kind == segment.KindBatch {
-			p.buf, err = p.dec.ReadBody(a.file, at, &h, p.buf[:0])
+			if err = batch.Parse(at, &h); err == nil {
+				times = batch.Times
+				_, err = s.Body(&h) // whether it decodes is for readers to know
+			}
 		}
 		if err != nil {
 			if !isInvalid(err) {
@@ -165,9 +170,9 @@ func (p *partition) recover(a *active, size int64) error {
 		}
 		durable = max(durable, h.SyncedTo)
 		a.end, a.time, a.size = h.Link(), h.Last, at+h.Size()
-	}
-	if cap(p.buf) > 4<<20 {
-		p.buf = nil
+		if a.index != nil {
+			p.note(a, &h, times)
+		}
 	}
 	switch {
 	case invalid != nil:

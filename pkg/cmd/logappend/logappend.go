@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"logtools/pkg/cli"
@@ -263,9 +264,28 @@ func (o *options) append(parent context.Context, s *cli.Streams, r *reader.Reade
 		return explain(storeErr) // the rest follows from that
 	case err != nil && errors.Is(context.Cause(parent), cli.ErrClosed):
 		// Elsewhere this is a quiet end. But exit 0 says that all was stored.
+		if ended(s.In) {
+			return nil
+		}
 		return &cli.Error{Exit: cli.Failed, Err: errors.New("standard output was closed: the rest of the input was not appended")}
 	}
 	return err
+}
+
+// ended says whether the input is at its end: whoever wrote it may have closed both
+// ends at once.
+func ended(in io.Reader) bool {
+	end := make(chan bool, 1)
+	go func() {
+		n, err := in.Read(make([]byte, 1))
+		end <- n == 0 && err == io.EOF
+	}()
+	select {
+	case e := <-end:
+		return e
+	case <-time.After(100 * time.Millisecond):
+		return false
+	}
 }
 
 // explain gives an error of the log the status and the hint that it has.

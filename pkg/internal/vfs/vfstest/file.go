@@ -20,6 +20,7 @@ type file struct {
 	flag   vfs.Flag
 	node   id
 	closed bool
+	told   int // of the errors of the node this file knows
 }
 
 // do does an operation on an open file that is none of a directory.
@@ -115,11 +116,18 @@ func (f *file) Size() (size int64, err error) {
 // Sync is vfs.File.Sync.
 func (f *file) Sync() error {
 	return f.do(Op{Kind: Sync}, func(_ *node, bad *fault) error {
+		m := f.p.m
 		if bad != nil {
-			f.p.m.apply(func(d *disk) { d.failSync(f.node) })
+			m.apply(func(d *disk) { d.failSync(f.node) })
+			m.failed[f.node] = append(m.failed[f.node], bad.err)
+			f.told = len(m.failed[f.node])
 			return bad.err
 		}
-		f.p.m.apply(func(d *disk) { d.sync(f.node) })
+		m.apply(func(d *disk) { d.sync(f.node) })
+		if errs := m.failed[f.node]; f.told < len(errs) { // another's, which is told to all
+			f.told = len(errs)
+			return errs[len(errs)-1]
+		}
 		return nil
 	})
 }

@@ -112,6 +112,7 @@ type Mem struct {
 
 	fault   fault
 	fired   bool
+	failed  map[id][]error // by Sync
 	procs   []*Proc
 	holders map[id]*lock
 	watches []*watch
@@ -129,7 +130,7 @@ type fault struct {
 func New() *Mem { return newMem(newDisk()) }
 
 func newMem(d *disk) *Mem {
-	m := &Mem{base: d, disk: d.clone(), holders: map[id]*lock{}}
+	m := &Mem{base: d, disk: d.clone(), holders: map[id]*lock{}, failed: map[id][]error{}}
 	m.wake.L = &m.mu
 	m.Proc = m.Process()
 	return m
@@ -190,7 +191,8 @@ func (m *Mem) Crash(n int, how Loss) *Mem {
 // process does it. It is then in err's chain of causes; everything after it goes
 // well. A write with partial writes half before. Otherwise nothing is done, except
 // that after a Sync that fails all content that was to be synced is readable,
-// but not durable, and that no later Sync makes it so, as on Linux. (A SyncDir
+// but not durable, and that no later Sync makes it so, as on Linux. As there, too,
+// the next Sync by each of the other files that are open then fails as well. (A SyncDir
 // may be tried again.)
 //
 // Unlock, Close and what tests do themselves do not count. n = 0 takes it back.

@@ -156,6 +156,7 @@ func (p *Proc) Open(name string, flag vfs.Flag) (vfs.File, error) {
 		if err == nil && flag != vfs.ReadOnly && p.m.disk.nodes[f.node].dir {
 			err = syscall.EISDIR
 		}
+		f.told = len(p.m.failed[f.node])
 		return err
 	})
 	if err != nil {
