@@ -62,12 +62,12 @@ say "A log that survives kill -9 and power cuts, with the user as key:"
 rm -rf shop
 run "logappend -k .user -t .time shop <app.ndjson"
 run "logcat --describe shop"
-run "logcat -c 2 -m .path --only-key u1003 shop"
-run "logview -S 2026-03-14T23:00:00Z -g .path --top 3 -o table shop"
+run "logcat -c 2 -m .path --only-key u10006 shop"
+run "logview -S 2026-01-06T04:00:00Z -g .path --top 3 -o table shop"
 
 say "Several processes append at the same time; each batch is acknowledged once it is on the disk:"
 for part in 1 2 3; do
-	head -n 1000 app.log | logappend -i logfmt --acks shop >"acks.$part" &
+	head -n 1000 app.log | logappend -i logfmt -t .time --acks shop >"acks.$part" &
 done
 wait
 run "cat acks.1 acks.2 acks.3"

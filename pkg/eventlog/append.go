@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"logtools/pkg/segment"
 	"logtools/pkg/stream"
@@ -135,6 +136,9 @@ func (p *partition) commit(a *active, upTo head) error {
 	if syncErr != nil {
 		return errors.Join(syncErr, p.abandon(a))
 	}
+	if err := p.stillThere(a); err != nil {
+		return err
+	}
 	g, err := p.readGeneration()
 	if err != nil {
 		return err
@@ -152,6 +156,19 @@ func (p *partition) commit(a *active, upTo head) error {
 		a.durable = upTo
 	}
 	return nil
+}
+
+// stillThere returns an error if the log was removed, moved or replaced while a was
+// open: what is in it then is in no log.
+func (p *partition) stillThere(a *active) error {
+	same, err := p.generation.HasName(filepath.Join(p.dir, lockName))
+	if same && err == nil && a == p.act { // one that is sealed may have been rewritten
+		same, err = a.file.HasName(filepath.Join(p.dir, segmentName(a.base)))
+	}
+	if err == nil && !same {
+		err = fmt.Errorf("%s: was removed, moved or replaced while it was appended to", p.l.path)
+	}
+	return err
 }
 
 // stillCounts returns an error if what lies in segment a before offset next is

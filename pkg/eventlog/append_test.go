@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -217,5 +218,49 @@ func TestWriters(t *testing.T) {
 	}
 	if n != 600 || len(got) != 600 {
 		t.Errorf("%d acknowledged, %d there", n, len(got))
+	}
+}
+
+// Nothing is acknowledged into a log that is no more, or that another one has taken
+// the place of.
+func TestAppendToNothing(t *testing.T) {
+	for what, do := range map[string]func(dir string) error{
+		"removed": os.RemoveAll,
+		"moved":   func(dir string) error { return os.Rename(dir, dir+"2") },
+		"a segment removed": func(dir string) error {
+			return os.Remove(filepath.Join(dir, "00000", segmentName(0)))
+		},
+		"made anew": func(dir string) error {
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+			_, err := OpenOrCreate(context.Background(), dir, Change{}, Options{})
+			return err
+		},
+	} {
+		for _, o := range []AppendOptions{{}, {NoSync: true}} {
+			dir := filepath.Join(t.TempDir(), "app")
+			a, err := mustCreate(t, vfs.OS{}, dir, Change{}).Appender(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var results []error
+			add := func() {
+				if err := a.Append(context.Background(), batch("1"), func(_ stream.Ack, err error) { results = append(results, err) }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			add()
+			if err := do(dir); err != nil {
+				t.Fatal(err)
+			}
+			add()
+			if err := a.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if len(results) != 2 || results[0] != nil || results[1] == nil {
+				t.Errorf("%s, %+v: %v", what, o, results)
+			}
+		}
 	}
 }

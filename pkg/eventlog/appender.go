@@ -353,7 +353,11 @@ func (w *writer) release(a *active) {
 // commit makes a group durable and acknowledges it.
 func (w *writer) commit(g group) {
 	var err error
-	if !w.a.o.NoSync {
+	if w.a.o.NoSync {
+		w.p.mu.Lock()
+		err = w.p.stillThere(g.act)
+		w.p.mu.Unlock()
+	} else {
 		err = w.p.commit(g.act, g.upTo)
 	}
 	if err != nil {

@@ -97,6 +97,19 @@ func (f osFile) Size() (int64, error) {
 	return st.Size(), nil
 }
 
+// HasName is File.HasName.
+func (f osFile) HasName(name string) (bool, error) {
+	named, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	st, err := f.Stat()
+	return err == nil && os.SameFile(st, named), err
+}
+
 // control makes a system call with a file, which stays open until it returns.
 func control(f *os.File, op string, call func(fd int) error) error {
 	c, err := f.SyscallConn()

@@ -53,6 +53,9 @@ type File interface {
 	io.Closer
 	Truncate(size int64) error
 	Size() (int64, error)
+	// HasName reports whether a name still leads to this file, and not to another
+	// one or none. An error is one of looking.
+	HasName(name string) (bool, error)
 	// Sync makes the file's content and size durable, but not its name.
 	// After an error nothing is known about what was written before, and trying
 	// again proves nothing.

@@ -113,6 +113,16 @@ func (f *file) Size() (size int64, err error) {
 	return size, err
 }
 
+// HasName is vfs.File.HasName.
+func (f *file) HasName(name string) (same bool, err error) {
+	err = f.do(Op{Kind: Size}, func(*node, *fault) error {
+		n, err := f.p.m.find(name)
+		same = err == nil && n == f.node
+		return nil
+	})
+	return same, err
+}
+
 // Sync is vfs.File.Sync.
 func (f *file) Sync() error {
 	return f.do(Op{Kind: Sync}, func(_ *node, bad *fault) error {
