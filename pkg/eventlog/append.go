@@ -60,6 +60,7 @@ func (p *partition) write(u *unit) error {
 	}
 	a.end, a.time = u.h.Link(), u.h.Last
 	a.size += int64(len(b))
+	p.wrote.act, p.wrote.next = a, a.end.Next
 	p.note(a, &u.h, bounds)
 	return nil
 }
@@ -111,7 +112,7 @@ func (p *partition) takeBack(a *active, cause error) error {
 		p.forget()
 		return cause
 	}
-	if err := a.file.Sync(); err != nil {
+	if err := a.sync(); err != nil {
 		return errors.Join(cause, p.abandon(a))
 	}
 	return cause
@@ -127,12 +128,26 @@ func (p *partition) forget() {
 
 // commit makes everything durable that was written to a before; upTo is the state
 // after the last unit that is to be acknowledged.
-func (p *partition) commit(a *active, upTo head) error {
-	syncErr := a.file.Sync()
-	if err := p.acquireOnly(); err != nil {
-		return errors.Join(syncErr, err)
+//
+// After an error nothing is written or committed any more. That is decided before
+// the lock is free: whoever waits for it, to write what comes next, must know.
+func (p *partition) commit(a *active, upTo head) (err error) {
+	if err := p.failure(); err != nil {
+		return err
 	}
-	defer p.free()
+	syncErr := a.sync()
+	if syncErr != nil {
+		p.fail(syncErr)
+	}
+	if err := p.acquireOnly(); err != nil {
+		return p.fail(errors.Join(syncErr, err))
+	}
+	defer func() {
+		if err != nil {
+			p.fail(err)
+		}
+		p.free()
+	}()
 	if syncErr != nil {
 		return errors.Join(syncErr, p.abandon(a))
 	}
@@ -154,6 +169,9 @@ func (p *partition) commit(a *active, upTo head) error {
 	}
 	if upTo.durable > a.durable.durable {
 		a.durable = upTo
+	}
+	if p.wrote.act == a && p.wrote.next == upTo.next {
+		p.wrote.act = nil
 	}
 	return nil
 }

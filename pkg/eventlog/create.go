@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"logtools/pkg/internal/vfs"
@@ -169,15 +170,29 @@ func (l *Log) make(c Change) error {
 			// now, it is the one.
 			if loadErr := new(Log).at(l).load(); loadErr == nil {
 				err = errLost
+			} else if !errors.Is(loadErr, fs.ErrNotExist) {
+				err = errors.Join(err, loadErr)
 			}
 		}
 	}
 	if err != nil {
 		b.unbuild()
-		return err
+		return renamed(err, tmp, l.path)
 	}
 	l.settings, l.id = s, id
 	return l.fs.SyncDir(parent)
+}
+
+// renamed makes an error about what lies in from one about the same in to, which is
+// the name that a user knows.
+func renamed(err error, from, to string) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		if rest, ok := strings.CutPrefix(at.Path, from); ok {
+			return &fs.PathError{Op: at.Op, Path: to + rest, Err: at.Err}
+		}
+	}
+	return err
 }
 
 func (l *Log) at(other *Log) *Log {
@@ -280,7 +295,7 @@ func (l *Log) change(ctx context.Context, c Change) error {
 type LockError struct{ Path string }
 
 func (e *LockError) Error() string {
-	return e.Path + ": is locked by another process for too long"
+	return e.Path + ": has been locked by another process for too long"
 }
 
 // Hint says what to do.

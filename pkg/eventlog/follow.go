@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"sort"
+	"syscall"
 	"time"
 
+	"logtools/pkg/event"
 	"logtools/pkg/internal/vfs"
 	"logtools/pkg/segment"
 )
@@ -29,7 +33,8 @@ type tail struct {
 	watch  vfs.Watch
 	head   vfs.File
 	since  time.Time // when there was first more than limit; zero: there is not
-	listed time.Time // when was last looked for another segment
+	listed time.Time // when was last looked for another segment, and for the log itself
+	bare   time.Time // when first no segment was found; zero: some were
 }
 
 // errNotYet says that a unit is not finished.
@@ -40,9 +45,13 @@ const (
 	// before we see to that.
 	headWait = 100 * time.Millisecond
 	// lookEvery is how often is looked at the head and at the size even if nothing
-	// tells of a change, and listEvery at the names.
+	// tells of a change, and listEvery at the names: so within a second is seen that
+	// the log is gone.
 	lookEvery = 250 * time.Millisecond
-	listEvery = time.Second
+	listEvery = 500 * time.Millisecond
+	// bareFor is how long a partition may be without any segment before that is
+	// damage: who removes a log needs a while.
+	bareFor = 2 * time.Second
 )
 
 func (t *tail) close() {
@@ -141,6 +150,11 @@ func (r *Reader) watchTail(now time.Time) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if names { // after the head was opened: so it is not that of another log
+		if err := r.l.stillThere(r.partition, r.lock); err != nil {
+			return false, err
+		}
+	}
 	if ok && h.base == s.base && (h.id == s.id || s.id == 0) && h.durable > t.hard {
 		t.hard = h.durable
 		t.after = segment.Link{SegmentID: h.id, Next: h.next, Epoch: h.epoch, HeadCRC: h.lastCRC}
@@ -149,7 +163,7 @@ func (r *Reader) watchTail(now time.Time) (bool, error) {
 	}
 	if names || r.scan.Link().Sealed || ok && h.base > s.base {
 		t.listed = now
-		if found, err := r.findNext(); found || err != nil {
+		if found, err := r.findNext(now); found || err != nil {
 			return found, err
 		}
 	}
@@ -192,12 +206,20 @@ func (r *Reader) readHead() (h head, ok bool, err error) {
 
 // findNext looks for the segment behind the last one, which then is no longer
 // that.
-func (r *Reader) findNext() (bool, error) {
-	s := r.seg
+func (r *Reader) findNext(now time.Time) (bool, error) {
+	s, t := r.seg, &r.tail
 	bases, err := r.l.list(r.partition)
 	if err != nil {
+		if t.bare.IsZero() {
+			t.bare = now
+		}
+		var d *event.DamagedError
+		if errors.As(err, &d) && now.Sub(t.bare) < bareFor {
+			return false, r.l.stillThere(r.partition, r.lock)
+		}
 		return false, err
 	}
+	t.bare = time.Time{}
 	i := sort.Search(len(bases), func(i int) bool { return bases[i] > s.base })
 	if i == len(bases) {
 		return false, nil
@@ -206,6 +228,10 @@ func (r *Reader) findNext() (bool, error) {
 	if gone(err, 0) {
 		return false, nil
 	} else if err != nil {
+		return false, err
+	}
+	if err := r.l.stillThere(r.partition, r.lock); err != nil { // it may be another log's
+		next.close()
 		return false, err
 	}
 	r.bases = bases
@@ -219,4 +245,85 @@ func (r *Reader) findNext() (bool, error) {
 	s.looked = false
 	r.scan.Extend(s.size)
 	return true, nil
+}
+
+// openLock opens the lock file of a partition, by which the log is told from another
+// one that takes its name; nil if there is none, or none that may be read.
+func (l *Log) openLock(partition int) (vfs.File, error) {
+	f, err := l.fs.Open(filepath.Join(l.dir(partition), lockName), vfs.ReadOnly)
+	if absent(err) || errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
+	return f, err
+}
+
+// absent says that a file, or a directory that it is in, is not there.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// stillThere returns an *event.GoneError if the log that was opened is no longer there
+// under its name: if there is none, or another one, or a copy. lock is from
+// openLock. Another error is one of looking.
+func (l *Log) stillThere(partition int, lock vfs.File) error {
+	there := &Log{path: l.path, fs: l.fs, o: l.o}
+	err := there.load()
+	var none *NoLogError
+	switch {
+	case absent(err) || errors.As(err, &none):
+		return l.goneAway()
+	case err == nil && there.id != l.id:
+		return l.goneFor()
+	case lock == nil: // what is wrong with settings concerns who opens the log
+		return nil
+	}
+	name := filepath.Join(l.dir(partition), lockName)
+	if same, err := lock.HasName(name); same || err != nil && !absent(err) {
+		return err
+	}
+	f, err := l.fs.Open(name, vfs.ReadOnly)
+	if absent(err) {
+		return l.goneAway()
+	}
+	if err == nil {
+		f.Close()
+	}
+	return l.goneFor()
+}
+
+func (l *Log) goneAway() error {
+	return &event.GoneError{
+		Name: l.path, What: "the log was removed or renamed",
+		Hints: "what was renamed is followed by its new name",
+	}
+}
+
+func (l *Log) goneFor() error {
+	return &event.GoneError{
+		Name: l.path, What: "another log has taken its name",
+		Hints: "start again to follow that one",
+	}
+}
+
+// orGone returns err, or why there is an error at all: that the log is gone.
+func (l *Log) orGone(partition int, lock vfs.File, err error) error {
+	var gone *event.GoneError
+	if why := l.stillThere(partition, lock); errors.As(why, &gone) {
+		return why
+	}
+	return err
+}
+
+// checkGone ends everything if the log is gone: err and damage are not worth
+// mentioning then.
+func (r *Reader) checkGone(err error) error {
+	var gone *event.GoneError
+	why := r.l.stillThere(r.partition, r.lock)
+	if !errors.As(why, &gone) {
+		return err
+	}
+	r.damages = nil
+	r.stage = over
+	r.leave()
+	return why
 }

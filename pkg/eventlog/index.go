@@ -96,7 +96,8 @@ func (p *partition) resume(a *active, x *indexer, end int64) bool {
 	x.tally = segment.ResumeTally(known)
 	x.size = int64(len(known)) * segment.EntryLen
 	if x.file != nil && x.size < int64(len(content)) { // what is wrong in it goes
-		if err := x.file.Truncate(x.size); err != nil {
+		// Durably: entries of an earlier life of the same bytes must not come back.
+		if err := x.file.Truncate(x.size); err != nil || x.file.Sync() != nil {
 			return false
 		}
 	}

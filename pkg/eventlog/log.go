@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,14 +89,69 @@ func Open(path string, o Options) (*Log, error) {
 }
 
 // NoLogError says that a directory is not a log.
-type NoLogError struct{ Path string }
+type NoLogError struct {
+	Path string
+	// Of is the log whose partition the directory is, Partition its number; "" if
+	// it is none.
+	Of        string
+	Partition int
+	// Lost: it was a log, whose settings are gone; the segments are there.
+	Lost bool
+}
 
-func (e *NoLogError) Error() string { return e.Path + ": is a directory, but not a log" }
+func (e *NoLogError) Error() string {
+	switch {
+	case e.Of != "":
+		return fmt.Sprintf("%s: is a partition of the log %s", e.Path, e.Of)
+	case e.Lost:
+		return fmt.Sprintf("%s: has the events of a log, but no %s", e.Path, settingsName)
+	}
+	return e.Path + ": is a directory, but not a log"
+}
 
 // Hint says what to do.
 func (e *NoLogError) Hint() string {
+	switch {
+	case e.Of != "":
+		return fmt.Sprintf("logcat -p %d %s", e.Partition, e.Of)
+	case e.Lost:
+		return repairHint(e.Path)
+	}
 	return "logappend makes a new log where there is nothing yet; files are named one by one"
 }
+
+func repairHint(path string) string { return "logcompact --repair " + path }
+
+// noLog returns the error of a directory without settings.
+func (l *Log) noLog() error {
+	e := &NoLogError{Path: l.path, Lost: l.mendable()}
+	if p, ok := partitionOf(filepath.Base(l.path)); ok && !e.Lost {
+		of := filepath.Dir(l.path)
+		if f, err := l.fs.Open(filepath.Join(of, settingsName), vfs.ReadOnly); err == nil {
+			f.Close()
+			e.Of, e.Partition = of, p
+		}
+	}
+	return e
+}
+
+// mendable says whether there seems to be what new settings can be made from.
+func (l *Log) mendable() bool {
+	names, err := l.fs.ReadDir(l.dir(0))
+	return err == nil && slices.Contains(names, lockName) &&
+		slices.ContainsFunc(names, func(n string) bool { _, ok := baseOf(n); return ok })
+}
+
+// settingsError is that the settings are damaged, with what may help.
+type settingsError struct {
+	*event.DamagedError
+	hint string // or ""
+}
+
+func (e *settingsError) Unwrap() error { return e.DamagedError }
+
+// Hint says what to do; it may be empty.
+func (e *settingsError) Hint() string { return e.hint }
 
 // maxSettings is the largest log.json that is read.
 const maxSettings = 1 << 20
@@ -109,7 +165,7 @@ func (l *Log) load() error {
 		}
 		// The directory may have come between the two looks, as a whole.
 		if f, err = l.fs.Open(name, vfs.ReadOnly); errors.Is(err, fs.ErrNotExist) {
-			return &NoLogError{l.path}
+			return l.noLog()
 		}
 	}
 	if err != nil {
@@ -129,7 +185,11 @@ func (l *Log) load() error {
 		if errors.As(err, &newer) {
 			return fmt.Errorf("%s: %w", l.path, err)
 		}
-		return &event.DamagedError{File: name, To: size, Reason: err.Error()}
+		damaged := &settingsError{DamagedError: &event.DamagedError{File: name, To: size, Reason: err.Error()}}
+		if l.mendable() {
+			damaged.hint = repairHint(l.path)
+		}
+		return damaged
 	}
 	l.id, err = parseID(l.settings.ID)
 	return err
@@ -147,6 +207,13 @@ func (l *Log) Path() string { return l.path }
 
 // partitionName returns the name of a partition's directory.
 func partitionName(p int) string { return fmt.Sprintf("%05d", p) }
+
+// partitionOf returns the number of the partition whose directory has a name; false
+// if no partition's has it.
+func partitionOf(name string) (int, bool) {
+	n, err := strconv.ParseUint(name, 10, 31)
+	return int(n), err == nil && n < MaxPartitions && name == partitionName(int(n))
+}
 
 func (l *Log) dir(p int) string { return filepath.Join(l.path, partitionName(p)) }
 

@@ -43,6 +43,32 @@ type partition struct {
 	dec    *segment.Decoder
 	wait   time.Duration // for the lock; 0 is no limit
 	closed bool
+
+	// wrote is what was written last and not committed yet: the segment, and the
+	// offset behind it. The segment is nil if there is nothing.
+	wrote struct {
+		act  *active
+		next int64
+	}
+	failing sync.Mutex
+	failed  error // of the first commit that failed, guarded by failing
+}
+
+// fail makes err the error of all that is written or committed later: what was to
+// be durable before it may be lost, and nothing is stored behind a hole.
+func (p *partition) fail(err error) error {
+	p.failing.Lock()
+	defer p.failing.Unlock()
+	if p.failed == nil {
+		p.failed = err
+	}
+	return err
+}
+
+func (p *partition) failure() error {
+	p.failing.Lock()
+	defer p.failing.Unlock()
+	return p.failed
 }
 
 // active is the last segment of a partition: what is appended to.
@@ -61,6 +87,21 @@ type active struct {
 	// made durable.
 	synced bool
 	index  *indexer // nil: not needed yet
+
+	syncing sync.Mutex
+	syncErr error // guarded by syncing
+}
+
+// sync makes the file's content durable. Once it has failed it always does: the
+// system tells of an error only once for each open file, and a later sync, of
+// another goroutine, would succeed without having written what was to be written.
+func (a *active) sync() error {
+	a.syncing.Lock()
+	defer a.syncing.Unlock()
+	if a.syncErr == nil {
+		a.syncErr = a.file.Sync()
+	}
+	return a.syncErr
 }
 
 const generationSize = 8
@@ -112,11 +153,18 @@ func (p *partition) acquire() error {
 	if err := p.acquireOnly(); err != nil {
 		return err
 	}
-	if err := p.catchUp(); err != nil {
-		p.free()
-		return err
+	err := p.failure()
+	if err == nil {
+		err = p.catchUp()
 	}
-	return nil
+	if w := &p.wrote; err == nil && w.act != nil && w.act != p.act {
+		// Nothing is written behind what others have made void meanwhile.
+		err = p.stillCounts(w.act, w.next)
+	}
+	if err != nil {
+		p.free()
+	}
+	return err
 }
 
 // acquireOnly takes the lock and looks at nothing.

@@ -185,7 +185,8 @@ func TestPromiseFailedSync(t *testing.T) {
 	if err := c.commit(); err == nil {
 		t.Error("what another process gave up is acknowledged")
 	}
-	b.put(3, `"b2"`) // no offset is given twice
+	b = newHand(t, m.Process()) // that one stores nothing more
+	b.put(3, `"b2"`)            // no offset is given twice
 	b.ack()
 	a.put(4, `"a2"`)
 	a.ack()
@@ -206,6 +207,7 @@ func TestPromiseFailedSeal(t *testing.T) {
 	if b.commit() == nil {
 		t.Error("a batch is acknowledged, which the failed sync of the SEAL has lost")
 	}
+	b = newHand(t, m.Process())
 	b.put(2, `"b"`)
 	b.ack()
 	wantContent(t, m, map[int64]string{0: `"a"`, 2: `"b"`})
@@ -276,6 +278,7 @@ func TestPromiseTakenBackUnsynced(t *testing.T) {
 	if err := b.commit(); err == nil {
 		t.Error("a failed sync is forgotten, and what it has lost is acknowledged")
 	}
+	b = newHand(t, m.Process())
 	b.put(2, `"b2"`)
 	b.ack()
 	wantContent(t, m, map[int64]string{0: `"a"`, 2: `"b2"`})

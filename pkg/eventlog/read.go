@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"logtools/pkg/event"
+	"logtools/pkg/internal/vfs"
 	"logtools/pkg/segment"
 	"logtools/pkg/stream"
 )
@@ -52,6 +53,7 @@ type Reader struct {
 	// owns the fields below.
 	turn  chan struct{}
 	stage stage
+	lived bool // the Live block was given out
 	seq   int64
 	// expected is the first offset of which nothing is known yet, and to the one at
 	// which to stop.
@@ -59,6 +61,8 @@ type Reader struct {
 	bases        []int64   // nil: to be listed
 	seg, next    *readable // nil: to be opened
 	scan         *segment.Scanner
+	absent       int64                 // base of a segment that is missing at the end; 0: none
+	lock         vfs.File              // with Follow, the partition's lock file; nil: there is none
 	damages      []*event.DamagedError // to be given out
 	failed       error                 // to be given out
 	found        bool                  // damage was gone over: the next unit ends it
@@ -105,6 +109,10 @@ var (
 // have written without doing so is made durable first. An error of that is
 // returned; so is an *event.GoneError if From is an offset that was there once.
 //
+// If the log is removed or renamed while it is read, or another one takes its name
+// (be it a copy), what was open is read. Then Err is an *event.GoneError, and
+// nothing follows; with Follow it comes within a second.
+//
 // The first block has First and no Data. Data are whole units, or several of them,
 // after all checks. Damage is a block with Err, an *event.DamagedError, in the
 // place of the lost events, once for each range of bytes; then the next sound
@@ -114,7 +122,7 @@ var (
 // are numbered by SeqInInput, those with Err too, but for the Live block.
 //
 // The Reader must be closed.
-func (l *Log) Read(partition int, o ReadOptions) (*Reader, error) {
+func (l *Log) Read(partition int, o ReadOptions) (r *Reader, err error) {
 	if partition < 0 || partition >= l.settings.Partitions {
 		return nil, fmt.Errorf("%s: there is no partition %d", l.path, partition)
 	}
@@ -124,6 +132,21 @@ func (l *Log) Read(partition int, o ReadOptions) (*Reader, error) {
 	if o.LogName == "" {
 		o.LogName = l.Name()
 	}
+	var lock vfs.File
+	if o.Follow { // before anything else: all of it is of the log whose lock this is
+		if lock, err = l.openLock(partition); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		err = l.orGone(partition, lock, err)
+		if lock != nil {
+			lock.Close()
+		}
+	}()
 	x, err := l.extent(partition)
 	if err != nil {
 		return nil, err
@@ -135,9 +158,9 @@ func (l *Log) Read(partition int, o ReadOptions) (*Reader, error) {
 	if from < x.first() {
 		return nil, goneError(o.Name, from, x.first())
 	}
-	r := &Reader{
+	r = &Reader{
 		l: l, partition: partition, o: o, bases: x.bases,
-		from: from, present: x.next, to: x.next,
+		from: from, present: x.next, to: x.next, absent: x.absent, lock: lock,
 		turn: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	r.tail.end = noStop
@@ -204,6 +227,10 @@ func (r *Reader) Close() error {
 		r.next.close()
 		r.next = nil
 		r.tail.close()
+		if r.lock != nil {
+			r.lock.Close()
+			r.lock = nil
+		}
 		<-r.turn
 		r.free.Lock()
 		defer r.free.Unlock()
@@ -264,6 +291,9 @@ func (r *Reader) fill(ctx context.Context, j *claim, b *stream.Block) error {
 	ok, err := false, error(nil)
 	if r.stage < over {
 		ok, err = r.gather(ctx, j)
+		if !ok && (err != nil && !stops(err) || len(r.damages) > 0) {
+			err = r.checkGone(err)
+		}
 	}
 	switch {
 	case ok:
@@ -275,7 +305,7 @@ func (r *Reader) fill(ctx context.Context, j *claim, b *stream.Block) error {
 		r.damages = slices.Delete(r.damages, 0, 1)
 		r.stamp(b)
 		return nil
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrClosed):
+	case stops(err):
 		return err
 	case err != nil:
 		b.Err = err
@@ -291,7 +321,9 @@ func (r *Reader) fill(ctx context.Context, j *claim, b *stream.Block) error {
 		b.Live = true
 		b.Seq = r.seq
 		r.seq++
-		return r.goLive()
+		r.lived = true
+		r.failed = r.goLive()
+		return nil
 	case r.stage < ended:
 		r.stage = ended
 		b.Last = !r.o.Follow
@@ -303,9 +335,14 @@ func (r *Reader) fill(ctx context.Context, j *claim, b *stream.Block) error {
 	return io.EOF
 }
 
+// stops reports whether err is that of a caller who gives up, and of no input.
+func stops(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrClosed)
+}
+
 func (r *Reader) stamp(b *stream.Block) {
 	b.Seq, b.SeqInInput = r.seq, r.seq
-	if r.stage >= live && r.o.Follow {
+	if r.lived {
 		b.SeqInInput-- // the Live block belongs to no input
 	}
 	r.seq++

@@ -37,6 +37,9 @@ type readable struct {
 	// beyond all offsets, if it is the last one.
 	stop int64
 	last bool
+	// absent is the base of a segment that should lie between this one and its
+	// successor, and does not; 0: there is none. What it had may be in this one.
+	absent int64
 	// givenUp: it could not be written any more; what lies behind stop is void.
 	givenUp bool
 
@@ -119,7 +122,7 @@ func reason(err error) string {
 // setNext says where the segment ends, now that next follows it; nil if nothing
 // does.
 func (s *readable) setNext(next *readable) error {
-	s.stop, s.last, s.givenUp = noStop, next == nil, false
+	s.stop, s.last, s.givenUp, s.absent = noStop, next == nil, false, 0
 	if next == nil {
 		return nil
 	}
@@ -139,6 +142,9 @@ func (s *readable) setNext(next *readable) error {
 	if o := &next.open; o.HasPrevious && o.PreviousEnd >= s.base {
 		s.stop = o.PreviousEnd
 		s.givenUp = o.Lost == segment.LostWrite
+		if o.PreviousBase > s.base {
+			s.absent = o.PreviousBase
+		}
 	}
 	return nil
 }
@@ -218,6 +224,28 @@ func (s *readable) scanOffset(offset, size int64) (*segment.Scanner, segment.Ent
 	return s.scanFrom(sort.Search(len(s.index), func(i int) bool { return s.index[i].Base > offset }), size)
 }
 
+// ownEnd returns the offset at which s itself would have ended: what is lost of the
+// offsets from next on, which is reached where s ends, is its own before that and of a
+// missing segment from there on. whole: no unit was damaged there.
+func (s *readable) ownEnd(next, limit int64, whole bool) int64 {
+	switch {
+	case s.absent == 0:
+		return limit
+	case whole && s.sealed: // it says so
+		return next
+	}
+	return max(next, min(s.absent, limit))
+}
+
+// firstAbsent is where the first of the missing segments behind s begins, as far as
+// is known: each begins where the one before it ends.
+func (s *readable) firstAbsent() int64 {
+	if s.sealed {
+		return min(s.absent, s.sealEnd)
+	}
+	return s.absent
+}
+
 // each calls f with each unit that has a sound header, from where the Scanner
 // stands to the end of what it reads, and goes on behind what is not sound. h.Ext
 // is valid until f returns. f returns false to end it.
@@ -268,6 +296,15 @@ func offsetOf(h *segment.Header, b *segment.Batch, i int) int64 {
 // earlier orders instants.
 func earlier(a, b stream.Instant) bool {
 	return a.Sec < b.Sec || a.Sec == b.Sec && a.Nsec < b.Nsec
+}
+
+// missingFile is an error about offsets for which there is no segment, but one with
+// this base was, or one that begins at the first offset.
+func (l *Log) missingFile(partition int, base, first, next int64) *event.DamagedError {
+	return &event.DamagedError{
+		File: filepath.Join(l.dir(partition), segmentName(min(base, first))),
+		To:   -1, First: first, Next: next, Reason: "the file is missing",
+	}
 }
 
 // damaged is an error about bytes of a segment.

@@ -3,10 +3,8 @@ package eventlog
 import (
 	"context"
 	"io"
-	"path/filepath"
 	"sort"
 
-	"logtools/pkg/event"
 	"logtools/pkg/segment"
 )
 
@@ -49,9 +47,9 @@ func (r *Reader) enter() error {
 	case s.openErr != nil:
 		r.expected = expected // that is named with what else is damaged there
 	case s.open.HasPrevious && s.open.PreviousEnd > expected:
-		r.missing(expected, min(s.open.PreviousEnd, r.to))
+		r.missing(s.open.PreviousBase, expected, min(s.open.PreviousEnd, r.to))
 	case !s.open.HasPrevious:
-		r.missing(expected, min(s.base, r.to))
+		r.missing(expected, expected, min(s.base, r.to))
 	}
 	return nil
 }
@@ -166,7 +164,7 @@ func (r *Reader) peek(ctx context.Context, wait bool) (bool, error) {
 		if err != io.EOF && !isInvalid(err) {
 			return false, r.seg.wrap(err)
 		}
-		if err := r.resync(at, limit, reason(err)); err != nil {
+		if err := r.resync(at, limit, err); err != nil {
 			return false, err
 		}
 	}
@@ -274,11 +272,8 @@ func (r *Reader) damage(s *readable, from, to, first, next int64, why string) {
 }
 
 // missing notes that there is no segment for some offsets.
-func (r *Reader) missing(first, next int64) {
-	r.damages = append(r.damages, &event.DamagedError{
-		File: filepath.Join(r.l.dir(r.partition), segmentName(first)),
-		To:   -1, First: first, Next: next, Reason: "the segment is missing",
-	})
+func (r *Reader) missing(base, first, next int64) {
+	r.damages = append(r.damages, r.l.missingFile(r.partition, base, first, next))
 }
 
 // settle drops the last damage if it is about nothing that is wanted.
@@ -289,10 +284,10 @@ func (r *Reader) settle() {
 	}
 }
 
-// resync goes on at the next sound unit behind byte at, or at the end of the
-// segment.
-func (r *Reader) resync(at, limit int64, why string) error {
-	s := r.seg
+// resync goes on at the next sound unit behind byte at, where cause is, or at the
+// end of the segment.
+func (r *Reader) resync(at, limit int64, cause error) error {
+	s, why := r.seg, reason(cause)
 	if !s.foreign {
 		err := r.scan.Resync()
 		if err == nil {
@@ -309,7 +304,17 @@ func (r *Reader) resync(at, limit int64, why string) error {
 	if r.stage == live && s.last {
 		return r.skipDamage(at, why)
 	}
-	r.damage(s, at, -1, r.expected, limit, why)
+	if s.last {
+		s.absent = r.absent
+	}
+	whole := cause == io.EOF
+	own := s.ownEnd(r.expected, limit, whole)
+	if !whole || own > r.expected {
+		r.damage(s, at, -1, r.expected, own, why)
+	}
+	if own < limit {
+		r.missing(s.firstAbsent(), own, limit)
+	}
 	r.expected = limit
 	return nil
 }

@@ -16,8 +16,13 @@ import (
 // load looks at the partition from scratch, under the lock: it opens the last
 // segment, checks what lies behind the head, and puts right what a writer that was
 // killed, or a power cut, has left behind.
-func (p *partition) load(generation int64) error {
+func (p *partition) load(generation int64) (err error) {
 	p.forget()
+	defer func() {
+		if err != nil { // what is half known is not known
+			p.forget()
+		}
+	}()
 	if err := p.tidy(); err != nil {
 		return err
 	}
@@ -73,11 +78,7 @@ func (p *partition) load(generation int64) error {
 		a.end.Next, a.end.Epoch, a.end.HeadCRC, a.end.Sealed = h.next, h.epoch, h.lastCRC, h.sealed
 		a.synced = h.durable == size
 	}
-	if err := p.recover(a, size); err != nil {
-		p.forget()
-		return err
-	}
-	return nil
+	return p.recover(a, size)
 }
 
 // tidy removes what a killed writer has left half made.
@@ -219,7 +220,7 @@ func (p *partition) syncFirst(a *active) error {
 		}
 		at += int64(len(b))
 	}
-	if err := a.file.Sync(); err != nil {
+	if err := a.sync(); err != nil {
 		return errors.Join(err, p.abandon(a))
 	}
 	if err := p.l.fs.SyncDir(p.dir); err != nil {

@@ -25,7 +25,7 @@ func (p *partition) roll() error {
 	if n, err := a.file.WriteAt(b, a.size); err != nil || n < len(b) {
 		return p.takeBack(a, err)
 	}
-	if err := a.file.Sync(); err != nil {
+	if err := a.sync(); err != nil {
 		return errors.Join(err, p.abandon(a))
 	}
 	a.end, a.time, a.size = h.Link(), h.Last, a.size+int64(len(b))
@@ -165,7 +165,7 @@ func (p *partition) leave(a *active, next int64, reason string) error {
 		return err
 	}
 	// What is sound in it may not be durable yet, and will be read.
-	if err := a.file.Sync(); err != nil {
+	if err := a.sync(); err != nil {
 		return err
 	}
 	base := end

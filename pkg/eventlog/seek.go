@@ -22,6 +22,9 @@ type extent struct {
 	// The last segment ends at byte end, behind a unit with the link after.
 	end   int64
 	after segment.Link
+	// absent is the base of the segment that the head says is the last one, if it
+	// is missing; else 0.
+	absent int64
 }
 
 func (x *extent) first() int64 { return x.bases[0] }
@@ -39,11 +42,16 @@ func gone(err error, try int) bool { return errors.Is(err, fs.ErrNotExist) && tr
 func (l *Log) list(partition int) ([]int64, error) {
 	dir := l.dir(partition)
 	bases, err := l.segments(dir)
-	if err != nil {
-		return nil, err
+	damaged := func(why string) error {
+		return &event.DamagedError{File: dir, To: -1, Next: -1, Reason: why}
 	}
-	if len(bases) == 0 {
-		return nil, &event.DamagedError{File: dir, To: -1, Next: -1, Reason: "there is no segment"}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, damaged("the directory is missing")
+	case err != nil:
+		return nil, err
+	case len(bases) == 0:
+		return nil, damaged("there is no segment")
 	}
 	return bases, nil
 }
@@ -83,6 +91,7 @@ func (x *extent) measure(s *readable) (beyond bool, err error) {
 		return false, err
 	}
 	mine := ok && h.base == s.base && (h.id == s.id || s.openErr != nil && !s.foreign)
+	x.absent = 0
 	if mine && h.durable >= s.size {
 		x.end, x.next = h.durable, h.next
 		x.after = segment.Link{SegmentID: h.id, Next: h.next, Epoch: h.epoch, HeadCRC: h.lastCRC}
@@ -103,7 +112,7 @@ func (x *extent) measure(s *readable) (beyond bool, err error) {
 		}
 	}
 	if ok && h.base > s.base {
-		x.next = max(x.next, h.next)
+		x.next, x.absent = max(x.next, h.next), h.base
 		return true, nil
 	}
 	return false, nil

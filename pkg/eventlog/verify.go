@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path/filepath"
 
 	"logtools/pkg/event"
 	"logtools/pkg/segment"
@@ -61,7 +60,7 @@ func (l *Log) Verify(ctx context.Context, partition int, o VerifyOptions) (Verif
 	}
 	err = l.walk(partition, x.bases, false, v.segment)
 	if err == nil && v.expected < x.next {
-		v.missing(v.expected, x.next)
+		v.missing(x.next, v.expected, x.next)
 	}
 	return v.report, err
 }
@@ -107,11 +106,8 @@ func (v *verifier) tell(d *event.DamagedError) {
 	}
 }
 
-func (v *verifier) missing(first, next int64) {
-	v.tell(&event.DamagedError{
-		File: filepath.Join(v.l.dir(v.report.Partition), segmentName(first)),
-		To:   -1, First: first, Next: next, Reason: "the segment is missing",
-	})
+func (v *verifier) missing(base, first, next int64) {
+	v.tell(v.l.missingFile(v.report.Partition, base, first, next))
 }
 
 func (v *verifier) progress(n int64) {
@@ -184,12 +180,19 @@ func (v *verifier) segment(s *readable) (bool, error) {
 		}
 	}
 	limit := min(s.stop, v.x.next)
+	if s.last {
+		s.absent = v.x.absent
+	}
+	own := s.ownEnd(next, limit, pending == nil)
 	switch {
 	case pending != nil:
-		pending.Next = max(limit, next)
+		pending.Next = max(own, next)
 		v.tell(pending)
-	case next < limit:
-		v.tell(s.damaged(sc.At(), -1, next, limit, "the file ends too early"))
+	case next < own:
+		v.tell(s.damaged(sc.At(), -1, next, own, reason(io.EOF)))
+	}
+	if own = max(own, next); own < limit {
+		v.missing(s.firstAbsent(), own, limit)
 	}
 	v.expected = max(v.expected, min(max(next, limit), s.stop))
 	if s.stop == noStop {
@@ -208,9 +211,9 @@ func (v *verifier) chain(s *readable) error {
 	case s.openErr != nil: // it is named where it lies
 	case s.base <= v.expected:
 	case !s.open.HasPrevious:
-		v.missing(v.expected, s.base)
+		v.missing(v.expected, v.expected, s.base)
 	case s.open.PreviousEnd > v.expected:
-		v.missing(v.expected, s.open.PreviousEnd)
+		v.missing(s.open.PreviousBase, v.expected, s.open.PreviousEnd)
 	}
 	if s.openErr == nil && s.open.Lost != 0 {
 		v.report.Gaps++

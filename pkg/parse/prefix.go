@@ -16,8 +16,9 @@ const prefixTries = 16
 //
 // The JSON begins where a whole value begins that the line ends with: at the
 // first '{' or '[' of which that is true; the first 16 are tried. The text
-// before it, without the spaces around it and without a '|' at its end, becomes
-// the header prefix of the event; a header of that name that it has already
+// before it, without the spaces around it, without a '|' at its end and without
+// what colours it on a terminal (see sequenceLen), becomes the header prefix of
+// the event; a header of that name that it has already
 // becomes an array with the new one behind. A line that is JSON as a whole, or
 // has only spaces and a '|' before it, is what it is in f. One without JSON is
 // bad.
@@ -51,6 +52,8 @@ type prefixParser struct {
 	// try is which bracket the JSON of the last line began at, from 1; 0 is the
 	// start of the line. Most lines have as many in their prefix.
 	try int
+	// plain has room for a prefix without its colours.
+	plain []byte
 }
 
 func (p *prefixParser) Block(c event.Clean) {
@@ -102,17 +105,28 @@ func (p *prefixParser) parseText(line []byte, i int, ev *event.Event) error {
 		return p.json.Parse(text, ev) // JSON, but nothing that an event may be
 	}
 	ev.SetValue(stringValue(text, p.clean.NoControl && p.clean.NoBackslash))
-	ev.SetHeaders(withPrefix(ev, trimPrefix(line[:i])))
+	ev.SetHeaders(withPrefix(ev, p.prefix(line[:i])))
 	return nil
+}
+
+// prefix returns what the header says of the text before the JSON or text; it is
+// valid until the next call.
+func (p *prefixParser) prefix(text []byte) []byte {
+	if bytes.IndexByte(text, escape) >= 0 {
+		p.plain = appendPlain(p.plain[:0], text)
+		text = p.plain
+	}
+	return trimPrefix(text)
 }
 
 // behindName returns where the text begins behind the name of a container, as
 // docker compose logs (NAME | text) and kubectl logs --prefix
 // ([pod/NAME/CONTAINER] text) write it; -1 if the line begins with none. One space
-// is left out: messages may be indented.
+// is left out: messages may be indented. Name and bar may be coloured; behind them
+// only the end of their colour is left out: others are the text's own.
 func behindName(line []byte) int {
-	i := 0
-	if bytes.HasPrefix(line, []byte("[pod/")) {
+	i := skipSequences(line, 0)
+	if bytes.HasPrefix(line[i:], []byte("[pod/")) {
 		slashes := 0
 		for ; i < len(line) && line[i] != ']' && line[i] != ' '; i++ {
 			if line[i] == '/' {
@@ -123,22 +137,26 @@ func behindName(line []byte) int {
 			return -1
 		}
 	} else {
+		name := i
 		for i < len(line) && isNameByte(line[i]) {
 			i++
 		}
-		spaces := i
-		for i < len(line) && line[i] == ' ' {
-			i++
+		if i == name {
+			return -1
 		}
-		if spaces == 0 || i == spaces || i == len(line) || line[i] != '|' {
+		spaces := 0
+		for i = skipSequences(line, i); i < len(line) && line[i] == ' '; i = skipSequences(line, i+1) {
+			spaces++
+		}
+		if spaces == 0 || i == len(line) || line[i] != '|' {
 			return -1
 		}
 	}
-	switch i++; {
+	switch i = skipColorEnds(line, i+1); {
 	case i == len(line):
 		return i
 	case line[i] == ' ':
-		return i + 1
+		return skipColorEnds(line, i+1)
 	}
 	return -1
 }
@@ -164,8 +182,7 @@ func (p *prefixParser) at(try int, line []byte, end int, ev *event.Event) bool {
 			return false
 		}
 	}
-	prefix := trimPrefix(line[:i])
-	if len(prefix) > 0 && !p.clean.UTF8 && checkUTF8(prefix) != nil {
+	if !p.clean.UTF8 && checkUTF8(line[:i]) != nil {
 		return false
 	}
 	if p.json.Parse(line[i:], ev) != nil {
@@ -176,7 +193,7 @@ func (p *prefixParser) at(try int, line []byte, end int, ev *event.Event) bool {
 	if try > 0 {
 		ev.AsIs = false // not the line is JSON, but a part of it
 	}
-	if len(prefix) > 0 {
+	if prefix := p.prefix(line[:i]); len(prefix) > 0 {
 		ev.Bare = false
 		ev.SetHeaders(withPrefix(ev, prefix))
 	}
@@ -184,13 +201,14 @@ func (p *prefixParser) at(try int, line []byte, end int, ev *event.Event) bool {
 }
 
 // nthBracket returns where the n-th '{' or '[' is, -1 if there are fewer. The
-// 0th place is the first character that is no space.
+// 0th place is the first character that is no space. The bracket of a sequence
+// for the terminal is none.
 func nthBracket(b []byte, n int) int {
 	if n == 0 {
 		return skipSpace(b)
 	}
 	for i, c := range b {
-		if c == '{' || c == '[' {
+		if c == '{' || c == '[' && (i == 0 || b[i-1] != escape || sequenceLen(b[i-1:]) == 0) {
 			if n--; n == 0 {
 				return i
 			}
@@ -273,3 +291,62 @@ func withPrefix(ev *event.Event, prefix []byte) event.Value {
 
 // Time is false, as for JSON without a prefix.
 func (p *prefixParser) Time() (when.Time, bool) { return p.json.Time() }
+
+const escape = 0x1b
+
+// sequenceLen returns the length of the sequence for a terminal that b begins
+// with, 0 if it begins with none: ESC, [, digits and what separates them (0x30 to
+// 0x3F), a letter. Docker compose colours the names with them (ESC [36m), and
+// clears the line before (ESC [2K).
+func sequenceLen(b []byte) int {
+	if len(b) < len("\x1b[m") || b[0] != escape || b[1] != '[' {
+		return 0
+	}
+	i := 2
+	for i < len(b) && '0' <= b[i] && b[i] <= '?' {
+		i++
+	}
+	if i == len(b) || b[i]|0x20 < 'a' || b[i]|0x20 > 'z' {
+		return 0
+	}
+	return i + 1
+}
+
+// skipSequences returns where the sequences end that are at b[i].
+func skipSequences(b []byte, i int) int {
+	for {
+		n := sequenceLen(b[i:])
+		if n == 0 {
+			return i
+		}
+		i += n
+	}
+}
+
+// skipColorEnds returns where the sequences end that are at b[i] and go back to the
+// usual colour.
+func skipColorEnds(b []byte, i int) int {
+	for {
+		n := sequenceLen(b[i:])
+		switch string(b[i : i+n]) {
+		case "\x1b[m", "\x1b[0m", "\x1b[39m":
+			i += n
+		default:
+			return i
+		}
+	}
+}
+
+// appendPlain appends text without its sequences for a terminal. What is one only
+// after others were taken out stays.
+func appendPlain(dst, text []byte) []byte {
+	for len(text) > 0 {
+		if n := sequenceLen(text); n > 0 {
+			text = text[n:]
+			continue
+		}
+		dst = append(dst, text[0])
+		text = text[1:]
+	}
+	return dst
+}

@@ -87,6 +87,34 @@ func TestPrefix(t *testing.T) {
 		{"auto", `web-1  `, "no JSON behind the prefix", ""},
 		{"auto", `2026-03-01 12:00 | x`, "no JSON behind the prefix", ""},
 		{"auto", `took [12]`, `{"prefix":"took"}`, `[12]`},
+		// Colours, as docker compose writes them for a terminal.
+		{"auto", "\x1b[36mapi-1  |\x1b[0m {\"a\":1}", `{"prefix":"api-1"}`, `{"a":1}`},
+		{"json", "\x1b[36mapi-1  | \x1b[0m{\"a\":1}", `{"prefix":"api-1"}`, `{"a":1}`},
+		{"json", "\x1b[36;1mapi-1\x1b[0m\x1b[38;5;12m  |\x1b[m[1]", `{"prefix":"api-1"}`, `[1]`},
+		{"auto", "\x1b[36mapi-1  |\x1b[0m [1]", `{"prefix":"api-1"}`, `[1]`},
+		{"auto", "\x1b[2Kweb-1  | {\"a\":1}", `{"prefix":"web-1"}`, `{"a":1}`},
+		{"auto", "\x1b[36m[pod/a/b]\x1b[0m {\"a\":1}", `{"prefix":"[pod/a/b]"}`, `{"a":1}`},
+		{"json", "\x1b[32m12:00 web\x1b[39m {}", `{"prefix":"12:00 web"}`, `{}`},
+		{"json", "\x1b[0m {}", "", `{}`},
+		{"json", "\x1b[0m | \x1b[K{}", "", `{}`},
+		{"json", strings.Repeat("\x1b[1m", 20) + "x {}", `{"prefix":"x"}`, `{}`},
+		{"json", "\x1b[1;{}", `{"prefix":"\u001b[1;"}`, `{}`},
+		{"json", "\x1b[[1]", `{"prefix":"\u001b["}`, `[1]`},
+		{"json", "\x1b[1]", `{"prefix":"\u001b"}`, `[1]`},
+		{"json", "\x1b[\x1b[1mm{}", `{"prefix":"\u001b[m"}`, `{}`}, // taken out once
+		{"auto", "\x1b[33mdb-1  |\x1b[0m plain", `{"prefix":"db-1"}`, `"plain"`},
+		{"auto", "\x1b[33mdb-1  | \x1b[0mplain", `{"prefix":"db-1"}`, `"plain"`},
+		{"auto", "\x1b[33mdb-1\x1b[0m \x1b[1m |\x1b[39m\x1b[m  plain\x1b[0m", `{"prefix":"db-1"}`, `" plain\u001b[0m"`},
+		{"auto", "\x1b[33mdb-1  |\x1b[0m", `{"prefix":"db-1"}`, `""`},
+		{"auto", "\x1b[33mdb-1  | \x1b[0m\r", `{"prefix":"db-1"}`, `""`},
+		{"auto", "\x1b[2Kweb-1  | \x1b[31m\x1b[1mWARN\x1b[0m", `{"prefix":"web-1"}`, `"\u001b[31m\u001b[1mWARN\u001b[0m"`},
+		{"auto", "\x1b[33mdb-1  | \x1b[0m\x1b[31m[1]", `{"prefix":"db-1"}`, `"\u001b[31m[1]"`},
+		{"auto", "\x1b[36m[pod/a/b]\x1b[0m killed [1]", `{"prefix":"[pod/a/b]"}`, `"killed [1]"`},
+		{"auto", "\x1b[33mdb-1  |\x1b[31m plain", "no JSON behind the prefix", ""},
+		{"auto", "\x1b[33mdb-1\x1b[0m| plain", "no JSON behind the prefix", ""},
+		{"auto", "\x1b[33mdb-1 exited with code 0\x1b[0m", "no JSON behind the prefix", ""},
+		{"auto", "\x1b]0;db-1\x07 | plain", "no JSON behind the prefix", ""},
+		{"auto", "\x1b[33m\x1b[", "no JSON behind the prefix", ""},
 		// Bad lines.
 		{"json", k8s + ` starting`, "no JSON behind the prefix", ""},
 		{"value", `web-1  | starting`, "no JSON behind the prefix", ""},
@@ -153,14 +181,18 @@ func prefixSlow(line string) (prefix, value string, ok bool) {
 		return "", "", false
 	}
 	places := []int{len(line) - len(strings.TrimLeft(line, " \t\r"))}
+	sequences := make(map[int]bool) // by the place of their bracket
+	for _, s := range sequencePattern.FindAllStringIndex(line, -1) {
+		sequences[s[0]+1] = true
+	}
 	for i := range len(line) {
-		if (line[i] == '{' || line[i] == '[') && len(places) < prefixTries+1 {
+		if (line[i] == '{' || line[i] == '[') && !sequences[i] && len(places) < prefixTries+1 {
 			places = append(places, i)
 		}
 	}
 	for _, i := range places {
 		if i < len(line) && json.Valid([]byte(line[i:])) {
-			prefix := strings.Trim(line[:i], " \t")
+			prefix := strings.Trim(sequencePattern.ReplaceAllString(line[:i], ""), " \t")
 			if cut, bar := strings.CutSuffix(prefix, "|"); bar {
 				prefix = strings.TrimRight(cut, " \t")
 			}
@@ -171,7 +203,8 @@ func prefixSlow(line string) (prefix, value string, ok bool) {
 }
 
 func FuzzPrefix(f *testing.F) {
-	for _, s := range []string{`web | {"a":"[{"}`, `[p] {"a":"\"{"}`, `["[","]"]`, `"{"`, `{"a":"\\"} []`, "x\xff {}", `[1]{"":{}}`, `["\"[\"","]"]`} {
+	for _, s := range []string{`web | {"a":"[{"}`, `[p] {"a":"\"{"}`, `["[","]"]`, `"{"`, `{"a":"\\"} []`, "x\xff {}", `[1]{"":{}}`, `["\"[\"","]"]`,
+		"\x1b[36mweb  |\x1b[0m {}", "\x1b[2K\x1b[1;[]", "\x1b[\x1b[mm[1]", "\x1b[[1]"} {
 		f.Add(s, `[p] {}`)
 	}
 	f.Fuzz(func(t *testing.T, line, before string) {
@@ -205,11 +238,16 @@ func FuzzPrefix(f *testing.F) {
 	})
 }
 
-var namePattern = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]+ +\||\[pod/[^] /]*/[^] /]*\])(?: |$)`)
+var (
+	sequencePattern = regexp.MustCompile(`\x1b\[[0-?]*[A-Za-z]`)
+	namePattern     = regexp.MustCompile(strings.NewReplacer("SEQ", `(?:\x1b\[[0-?]*[A-Za-z])*`, "END", `(?:\x1b\[(?:|0|39)m)*`).Replace(
+		`^SEQ(?:[A-Za-z0-9_.-]+SEQ(?: SEQ)+\||\[pod/[^] /]*/[^] /]*\])END(?: END|$)`))
+)
 
 // FuzzBehindName compares behindName with its slow twin, an expression.
 func FuzzBehindName(f *testing.F) {
-	for _, s := range []string{"web-1  | x", "[pod/a/b] x", "[pod/a/b", "web-1  |", "a| b", "[pod/a/b/c] x", " | ", "[pod//]", "\xff | "} {
+	for _, s := range []string{"web-1  | x", "[pod/a/b] x", "[pod/a/b", "web-1  |", "a| b", "[pod/a/b/c] x", " | ", "[pod//]", "\xff | ",
+		"\x1b[1;36mweb-1  |\x1b[0m x", "\x1b[2Kdb | \x1b[m\x1b[39m\x1b[31mx", "a\x1b[m \x1b[1m |\x1b[1m x"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
@@ -234,6 +272,7 @@ func TestPrefixAllocatesNothing(t *testing.T) {
 		{`web-1  | {"level":"info"}`, `db  | {"level":"info"}`},
 		{`[pod/a/b] {"level":"info"}`, `[pod/a/c] {"level":"warn"}`},
 		{`web-1  | starting`, `web-1  | Listening on [::]:80`},
+		{"\x1b[36mweb-1  |\x1b[0m starting", "\x1b[33mdb-1   | \x1b[0m{\"a\":1}"},
 	} {
 		if n := testing.AllocsPerRun(100, func() {
 			for _, line := range lines {
@@ -244,6 +283,19 @@ func TestPrefixAllocatesNothing(t *testing.T) {
 			}
 		}); n > 4 { // the lines' own bytes
 			t.Errorf("%s: %v allocations", lines[0], n)
+		}
+	}
+}
+
+func TestPrefixRealColors(t *testing.T) {
+	p := prefixed(t, "auto", Options{})
+	for _, line := range linesOf(readData(t, "lnav-formats/logfile_docker_compose.0")) {
+		var ev event.Event
+		ev.Reset(0)
+		if err := p.Parse([]byte(line), &ev); err != nil {
+			t.Errorf("%q: %v", line, err)
+		} else if got := string(ev.Headers.B); got != `{"prefix":"web-1"}` && got != `{"prefix":"redis-1"}` {
+			t.Errorf("%q: headers %s", line, got)
 		}
 	}
 }

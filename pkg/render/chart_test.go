@@ -109,9 +109,9 @@ k  first
 a  x
 b  [1]
 `},
-		{"no room", Look{Width: 24}, 1, "k,v", []string{`{"k":"abcdefghij","v":12345678901}`}, `
-k                   v
-abcdefg…  12345678901
+		{"no room", Look{Width: 24}, 1, "k,v", []string{`{"k":"abcdefghijkl","v":12345678901}`}, `
+k                     v
+abcdefghi…  12345678901
 `},
 		{"controls", Look{Width: 30}, 1, "k\x1b,v", []string{`{"k\u001b":"\u001b[2J","v":1}`}, `
 k\u001b    v
@@ -518,7 +518,7 @@ func FuzzChart(f *testing.F) {
 		if width <= 0 {
 			most = defaultWidth
 		}
-		most = max(most, 8+2+8+2+10) // two texts and a number are shown at least
+		most = max(most, 10+2+10+2+10) // two texts and a number are shown at least
 		for line := range strings.SplitSeq(escapeSequence.ReplaceAllString(out, ""), "\n") {
 			for _, r := range line {
 				if drivesTerminal(r) {

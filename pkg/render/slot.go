@@ -57,6 +57,23 @@ func readSlot(v event.Value) (slot, bool) {
 	return s, true
 }
 
+// isTime says whether text is a time, the beginning of one as groups have it, or
+// one as in access logs.
+func isTime(text []byte) bool {
+	if len(text) < len("2006-01") || len(text) > maxTime || !isDigit(text[0]) {
+		return false // nearly all text
+	}
+	if text[2] == '/' {
+		_, ok := clfTime(text)
+		return ok
+	}
+	if text[4] != '-' {
+		return false
+	}
+	_, ok := readSlot(event.TextValue(text))
+	return ok
+}
+
 // timeline divides the time between the first and the last slot into steps,
 // each a column of the drawing.
 type timeline struct {

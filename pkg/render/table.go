@@ -38,7 +38,7 @@ type Table struct {
 type column struct {
 	name    []byte // printable
 	width   int    // of the widest field; once begun, that of the column
-	number  int    // of the widest number
+	whole   int    // of the widest field that may not be cut
 	numbers int    // fields that are numbers
 	texts   int    // fields that are neither numbers nor null
 	// Decided when the table is begun:
@@ -51,15 +51,16 @@ type cell struct {
 	end    int   // in the arena; it begins where the one before ends
 	column int32 // in ascending order; fewer than a line has bytes
 	width  int32 // terminal cells; lines are much shorter than 2 GiB
-	text   bool  // no number: may be cut
+	cuts   bool  // may be cut: neither a number nor a time
 }
 
 // Look is how rows are to be shown on a terminal. The zero value is plain.
 type Look struct {
 	// Width is the width of the terminal in cells, which no line exceeds if it is
-	// at least 12. Columns of text are cut, the widest first, until a table fits;
-	// of too many columns the last are left out, and the line of names says how
-	// many. 0: nothing is cut or left out.
+	// at least 12. Columns of text are cut, the widest first and none below ten
+	// cells, until a table fits; of too many columns the last are left out, and
+	// the line of names says how many. Numbers and times are never cut.
+	// 0: nothing is cut or left out.
 	Width int
 	// Color uses the colours of the terminal.
 	Color bool
@@ -158,7 +159,7 @@ func (t *Table) open() bool { return t.h.first && !t.begun && !t.Full() }
 func (t *Table) addCell(i int, f event.Value) {
 	c := &t.columns[i]
 	start := len(t.arena)
-	text := false
+	cuts := false
 	switch f.Kind {
 	case event.Null:
 		t.arena = f.AppendJSON(t.arena)
@@ -171,21 +172,21 @@ func (t *Table) addCell(i int, f event.Value) {
 		}
 	case event.String:
 		c.texts++
-		text = true
 		t.arena = appendPrintable(t.arena, f)
+		cuts = !isTime(t.arena[start:])
 	default:
 		c.texts++
-		text = true
+		cuts = true
 		t.arena = appendCompact(t.arena, f, nil)
 	}
 	w := textWidth(t.arena[start:])
 	if !t.begun {
 		c.width = max(c.width, w)
-		if !text {
-			c.number = max(c.number, w)
+		if !cuts {
+			c.whole = max(c.whole, w)
 		}
 	}
-	t.cells = append(t.cells, cell{end: len(t.arena), column: int32(i), width: int32(w), text: text})
+	t.cells = append(t.cells, cell{end: len(t.arena), column: int32(i), width: int32(w), cuts: cuts})
 }
 
 // Full says that enough rows are there to write them: the first thousand, the
@@ -198,10 +199,9 @@ const (
 	headOn  = "\x1b[1;4m" // bold, underlined
 	headOff = "\x1b[0m"
 	gap     = "  "
-	// What is left at least of text that is cut, and if that is too much to make
-	// the table fit.
-	fairText = 8
-	minText  = 4
+	// leastText is what is left at least of text that is cut: of less, neither
+	// names nor values can be told apart.
+	leastText = 10
 	// leastTable is how narrow a table can be: it has room for a few cells of the
 	// first column and for the number of the others.
 	leastTable = 12
@@ -214,8 +214,8 @@ const (
 // The first call writes the line of names before them and decides the columns.
 // Where a later row does not fit the columns after it are shifted; if look has a
 // width text is cut, and a field for which then no room is left is left out with
-// what follows it, which an ellipsis shows. Numbers are never cut: a cut number
-// is another number.
+// what follows it, which an ellipsis shows. Numbers and times are never cut: a cut
+// number is another number.
 func (t *Table) AppendTo(dst []byte, look Look) []byte {
 	if look.Width > 0 {
 		look.Width = max(look.Width, leastTable)
@@ -245,12 +245,9 @@ func (t *Table) begin(look Look, width int) {
 		widths[i] = c.width
 	}
 	t.shown = len(t.columns)
-	t.least = fairText
+	t.least = leastText
 	if total := look.Width; total > 0 && !t.fit(width, true) && !t.fit(total, true) && !t.fit(total, false) {
-		t.least = minText
-		if !t.fit(total, false) {
-			t.leaveOut(look, widths)
-		}
+		t.leaveOut(look, widths)
 	}
 	end := -len(gap)
 	for i := range t.columns[:t.shown] {
@@ -274,13 +271,16 @@ func (t *Table) leaveOut(look Look, widths []int) {
 	}
 	if c := &t.columns[0]; width > look.Width {
 		c.width -= width - look.Width
+		t.least = min(t.least, c.width)
 		return
 	}
 	// The last one left out may have been wide: the others share its room.
 	for i := range t.columns[:t.shown] {
 		t.columns[i].width = widths[i]
 	}
-	t.fit(look.Width-len(gap)-textWidth(t.rest), false)
+	if total := look.Width - len(gap) - textWidth(t.rest); !t.fit(total, true) {
+		t.fit(total, false)
+	}
 }
 
 // lookup returns a field of a row that is still there; false if it is missing.
@@ -288,7 +288,7 @@ func (t *Table) lookup(row, column int) (text []byte, c cell, ok bool) {
 	start := t.rowStart(row)
 	i, ok := slices.BinarySearchFunc(t.cells[start:t.ends[row]], column, func(c cell, column int) int { return int(c.column) - column })
 	if !ok {
-		return nil, cell{text: true}, false
+		return nil, cell{cuts: true}, false
 	}
 	return t.text(start + i), t.cells[start+i], true
 }
@@ -332,7 +332,7 @@ func (t *Table) appendNames(dst []byte, look Look) []byte {
 	used := 0
 	for i := range t.columns[:t.shown] {
 		name := t.columns[i].name
-		c := cell{width: int32(textWidth(name)), text: true}
+		c := cell{width: int32(textWidth(name)), cuts: true}
 		dst, used = appendGap(dst, i, used)
 		dst = look.on(dst, headOn)
 		dst, used = t.appendCell(dst, i, used, name, c, look, false)
@@ -360,7 +360,7 @@ func (t *Table) appendRow(dst []byte, row int, look Look, all bool) []byte {
 			dst, used = t.appendCell(dst, i, used, t.text(next), t.cells[next], look, all)
 			next++
 		} else {
-			dst, used = t.appendCell(dst, i, used, nil, cell{text: true}, look, all)
+			dst, used = t.appendCell(dst, i, used, nil, cell{cuts: true}, look, all)
 		}
 		if look.Width > 0 && used > look.Width {
 			if dst = dst[:fits]; fits > start {
@@ -395,7 +395,7 @@ func (t *Table) appendCell(dst []byte, i, used int, text []byte, c cell, look Lo
 	cells, room := int(c.width), column.end-used
 	end := ""
 	free := i == len(t.columns)-1 && !column.right && !all // nothing comes after it
-	if c.text && look.Width > 0 {
+	if c.cuts && look.Width > 0 {
 		most := max(room, min(t.least, cells))
 		if free {
 			most = max(most, look.Width-used)
@@ -435,7 +435,7 @@ func appendBlanks(dst []byte, n int) []byte {
 }
 
 // fit makes the widest columns of text narrower, none below what is to be left or
-// a number in it, until the line is at most total cells wide, and says whether
+// a number or time in it, until the line is at most total cells wide, and says whether
 // it is. The names of numbers count as text unless they are to be kept whole.
 func (t *Table) fit(total int, names bool) bool {
 	// under is the width of a column if text may take limit cells.
@@ -443,7 +443,7 @@ func (t *Table) fit(total int, names bool) bool {
 		if names && c.right {
 			return c.width
 		}
-		return min(c.width, max(limit, t.least, c.number))
+		return min(c.width, max(limit, t.least, c.whole))
 	}
 	excess := t.width() - total
 	fits := func(limit int) bool {

@@ -80,29 +80,57 @@ abcdefghijklmn…  abcdefghij  1
 a           b           n
 abcdefghi…  abcdefghi…  1
 `},
-		{"below eight where it must be", Look{Width: 12}, []string{`{"a":"abcdefghijklmnop","n":12345}`}, `
-a          n
-abcd…  12345
+		{"ten cells are left", Look{Width: 17}, []string{`{"a":"abcdefghijklmnop","n":12345}`}, `
+a               n
+abcdefghi…  12345
+`},
+		{"rather than less the others are left out", Look{Width: 16}, []string{`{"a":"abcdefghijklmnop","n":12345}`}, `
+a            …+1
+abcdefghij…
+`},
+		{"less where it must be", Look{Width: 12}, []string{`{"a_long_name":"abcdefghijklmnop","n":12345}`}, `
+a_long…  …+1
+abcdef…
 `},
 		{"a narrower terminal is no terminal", Look{Width: 5}, []string{`{"a":"abcdefghijklmnop","n":12345}`}, `
-a          n
-abcd…  12345
+a        …+1
+abcdef…
 `},
 		{"cut before a wide character", Look{Width: 12}, []string{`{"a":"日本語日本語日本語"}`}, `
 a
 日本語日本…
 `},
-		{"long names of numbers stay", Look{Width: 27}, []string{`{"a":"abcdefghijklmnop","count_of_requests":1}`}, `
-a         count_of_requests
-abcdefg…                  1
+		{"long names of numbers stay", Look{Width: 29}, []string{`{"a":"abcdefghijklmnop","count_of_requests":1}`}, `
+a           count_of_requests
+abcdefghi…                  1
 `},
-		{"names of numbers rather than text below eight", Look{Width: 20}, []string{`{"a":"abcdefghijklmnop","count_of_requests":1}`}, `
-a         count_of_…
-abcdefg…           1
+		{"names of numbers rather than text below ten", Look{Width: 23}, []string{`{"a":"abcdefghijklmnop","count_of_requests":1}`}, `
+a           count_of_r…
+abcdefghi…            1
 `},
-		{"too many columns", Look{Width: 20}, []string{`{"a":"abcdefgh","b":"ABCDEFGH","c":1234567890,"d":"x"}`}, `
-a       b       …+2
-abcde…  ABCDE…
+		{"nor are names cut below ten", Look{Width: 24}, []string{`{"count_of_requests":1,"count_of_replies":2,"n":3}`}, `
+count_of_requests  …+2
+                1
+`},
+		{"too many columns", Look{Width: 29}, []string{`{"a":"abcdefghijkl","b":"ABCDEFGHIJKL","c":1234567890,"d":"x"}`}, `
+a            b            …+2
+abcdefghij…  ABCDEFGHIJ…
+`},
+		{"names of numbers stay where others are left out", Look{Width: 36}, []string{`{"a":"abcdefghijklmnop","count_of_requests":1,"n":12345678901234567890}`}, `
+a             count_of_requests  …+1
+abcdefghijk…                  1
+`},
+		{"short ones are not cut", Look{Width: 20}, []string{`{"a":"abcdefgh","b":"ABCDEFGH","c":1234567890,"d":"x"}`}, `
+a         …+3
+abcdefgh
+`},
+		{"times are not cut", Look{Width: 40}, []string{`{"t":"2026-03-14T09:00:19.563Z","path":"/a/path/that/is/long","n":1}`}, `
+t                         path         n
+2026-03-14T09:00:19.563Z  /a/path/th…  1
+`},
+		{"times of access logs are not cut", Look{Width: 40}, []string{`{"t":"14/Mar/2026:09:00:19 +0100","path":"/a/path/that/is/long"}`}, `
+t                           path
+14/Mar/2026:09:00:19 +0100  /a/path/tha…
 `},
 		{"too many columns, in ASCII", Look{Width: 18, ASCII: true}, []string{`{"a":1,"b":22222,"c":333,"d":4444,"e":5}`}, `
 a      b    c  ~+2
@@ -250,6 +278,7 @@ func FuzzTable(f *testing.F) {
 	f.Add("a", "b", "1", 10)
 	f.Add("日本語日本語", "\x1b[2J\u202e\n", "123456789", 12)
 	f.Add("e\u0301\u0301", strings.Repeat("x", 100), "1e400", 30)
+	f.Add("2026-03-14T09:00:19.563Z", "14/Mar/2026:09:00:19 +0100", "1", 40)
 	f.Add("\x1b[31mx", "", "-12345678901234567890", 16)
 	f.Fuzz(func(t *testing.T, a, b, number string, width int) {
 		a, b = valid(a), valid(b)
@@ -347,8 +376,8 @@ a     n  b
 PUT   5  z
 DELETE  5  z
 DELETE  12345  z
-a path …  7  so is what follows…
-null  123456789012345  so is wh…
+a path th…  7  so is what follo…
+null  123456789012345  …
 1234567890  text  true
 
 `
@@ -438,6 +467,25 @@ func TestTableHumane(t *testing.T) {
 `
 	if got := "\n" + string(tab.AppendTo(nil, Look{})); got != want {
 		t.Errorf("got:%s\nwant:%s", got, want)
+	}
+}
+
+func TestIsTime(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": false, "x": false, "2026": false, "2026-1-": false, "12/3456": false, "1234567": false, "日本語日本語": false,
+		"2026-03": true, "2026-13": false, "2026-03-14": true, "2026-03-14T09": true, "2026-03-14 09:30": true,
+		"2026-03-14T09:00:19": true, "2026-03-14T09:00:19.563+01:00": true, "2026-03-14 09:00:19,563": true,
+		"2026-03-14T09:00:19Z x": false, "2026-03-14-a-file-of-that-day.log": false,
+		"14/Mar/2026:09:00:19 +0100": true, "14/Mrz/2026:09:00:19 +0100": false, "14/Mar/2026:09:00:19": false,
+		"2026-03-14T09:00:19." + strings.Repeat("1", 60) + "Z": false, // longer than any
+	} {
+		if got := isTime([]byte(text)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	time, text := []byte("2026-03-14T09:00:19.563+01:00"), []byte("2026-03-14T09 and more text")
+	if n := testing.AllocsPerRun(100, func() { isTime(time); isTime(text) }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

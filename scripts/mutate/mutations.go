@@ -5,19 +5,19 @@ package main
 var mutations = []mutation{
 	// Syncs of content.
 	{"the sync before an ack", "append.go", "func (p *partition) commit(",
-		"syncErr := a.file.Sync()", "var syncErr error"},
+		"syncErr := a.sync()", "var syncErr error"},
 	{"the sync of a SEAL before the next segment", "roll.go", "func (p *partition) roll(",
-		"if err := a.file.Sync(); err != nil {", "if err := error(nil); err != nil {"},
+		"if err := a.sync(); err != nil {", "if err := error(nil); err != nil {"},
 	{"the sync of a new file", "log.go", "func (l *Log) create(",
 		"err = f.Sync()", "err = nil"},
 	{"the sync of what others have left", "recover.go", "func (p *partition) syncFirst(",
-		"if err := a.file.Sync(); err != nil {", "if err := error(nil); err != nil {"},
+		"if err := a.sync(); err != nil {", "if err := error(nil); err != nil {"},
 	{"what others have left is written once more", "recover.go", "func (p *partition) syncFirst(",
 		"if _, err := a.file.WriteAt(b, at); err != nil {", "if err := error(nil); err != nil {"},
 	{"what is left is made durable behind a cut, too", "recover.go", "func (p *partition) cut(",
 		"return p.syncFirst(a)", "return nil"},
 	{"the sync of a damaged segment that is left", "roll.go", "func (p *partition) leave(",
-		"if err := a.file.Sync(); err != nil {", "if err := error(nil); err != nil {"},
+		"if err := a.sync(); err != nil {", "if err := error(nil); err != nil {"},
 	{"the sync of a copy in lost/", "recover.go", "func (p *partition) keepAs(",
 		"err = to.Sync()", "err = nil"},
 
@@ -59,9 +59,9 @@ var mutations = []mutation{
 
 	// The order of steps.
 	{"the head is written before the sync", "append.go", "func (p *partition) commit(",
-		"syncErr := a.file.Sync()", "p.mu.Lock()\n\tp.writeHead(upTo)\n\tp.mu.Unlock()\n\tsyncErr := a.file.Sync()"},
+		"syncErr := a.sync()", "p.mu.Lock()\n\tp.writeHead(upTo)\n\tp.mu.Unlock()\n\tsyncErr := a.sync()"},
 	{"the head before the sync of what others have left", "recover.go", "func (p *partition) syncFirst(",
-		"if err := a.file.Sync(); err != nil {", "p.writeHead(a.state())\n\tif err := a.file.Sync(); err != nil {"},
+		"if err := a.sync(); err != nil {", "p.writeHead(a.state())\n\tif err := a.sync(); err != nil {"},
 	{"the head never goes back", "partition.go", "func (p *partition) writeHead(",
 		"if ok && (old.base > h.base || old.id == h.id && old.durable >= h.durable) {", "if ok && old.base > h.base {"},
 	{"the head is never written after a sync", "append.go", "func (p *partition) commit(",

@@ -58,6 +58,7 @@ type gatherer struct {
 	timerSet bool
 	closing  bool
 	err      error
+	stored   int64          // events that were acknowledged
 	wg       sync.WaitGroup // of goroutines that send; none begins once closing
 }
 
@@ -241,6 +242,9 @@ func (g *gatherer) done(b *stream.Batch, a stream.Ack, err error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err == nil {
+		g.stored += int64(a.Count)
+	}
 	g.parts[b.Partition].stored--
 	g.buffers.put(b.Lines)
 	b.Lines = nil

@@ -88,11 +88,11 @@ func (o *options) addFlags(f *cli.Flags) {
 		Usage: "store the whole input as one batch, only if N is the next offset"})
 	f.String(&o.cleanup, cli.FlagDoc{Name: "cleanup", Value: "WHAT", Choices: []string{"none", "compact", "delete", "compact,delete"},
 		Instead: map[string]string{"delete,compact": "try --cleanup=compact,delete"},
-		Usage:   "setting of the log: what logcompact does"})
+		Usage:   "setting of the log: what is to become of old events; not carried out yet"})
 	f.String(&o.retainAge, cli.FlagDoc{Name: "retain-age", Value: "DURATION",
-		Usage: "setting of the log: how long events are kept, 0 for ever"})
+		Usage: "setting of the log: how long events are kept, 0 for ever; not carried out yet"})
 	f.String(&o.retainBytes, cli.FlagDoc{Name: "retain-bytes", Value: "SIZE",
-		Usage: "setting of the log: how much of a partition is kept, 0 for all"})
+		Usage: "setting of the log: how much of a partition is kept, 0 all; not carried out yet"})
 	f.String(&o.segment, cli.FlagDoc{Name: "segment-bytes", Value: "SIZE",
 		Usage: "setting of the log: how large a file becomes, usually 128M"})
 	f.String(&o.lockTimeout, cli.FlagDoc{Name: "lock-timeout", Value: "DURATION",
@@ -124,7 +124,7 @@ func (o *options) addFlags(f *cli.Flags) {
 	f.Instead(map[string]string{
 		"-m": shape, "--map": shape,
 		"-o": "--tee prints the events, --acks where the batches lie", "--output": "--tee prints the events, --acks where the batches lie",
-		"-f": "tail -F FILE | logappend LOG", "--follow": "tail -F FILE | logappend LOG",
+		"-f": "tail -n 0 -F FILE | logappend LOG", "--follow": "tail -n 0 -F FILE | logappend LOG",
 		"-a": "logappend always appends", "--append": "logappend always appends",
 		"-p": "--partitions N of a new log; the key decides which one an event goes to", "--partition": "the key decides which partition an event goes to",
 		"--fsync": "try --sync=batch, which is usual", "--no-sync": "try --sync=none",
@@ -220,18 +220,18 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	}
 	log, err := o.open(ctx, w, func(msg string) { s.Warn("%s", msg) })
 	if err != nil {
-		return explain(err)
+		return explain(err, unknown)
 	}
 	if o.expect >= 0 && log.partitions > 1 {
 		return errExpect(log.partitions)
 	}
 	to, err := log.appender()
 	if err != nil {
-		return explain(err)
+		return explain(err, unknown)
 	}
 	err = o.append(ctx, s, r, w, log, to)
 	if closeErr := to.Close(); err == nil {
-		err = explain(closeErr)
+		err = explain(closeErr, unknown)
 	}
 	return err
 }
@@ -261,13 +261,13 @@ func (o *options) append(parent context.Context, s *cli.Streams, r *reader.Reade
 	storeErr := g.close(g.whole && (stopped || err != nil || !all))
 	switch {
 	case storeErr != nil:
-		return explain(storeErr) // the rest follows from that
+		return explain(storeErr, g.stored) // the rest follows from that
 	case err != nil && errors.Is(context.Cause(parent), cli.ErrClosed):
 		// Elsewhere this is a quiet end. But exit 0 says that all was stored.
 		if ended(s.In) {
 			return nil
 		}
-		return &cli.Error{Exit: cli.Failed, Err: errors.New("standard output was closed: the rest of the input was not appended")}
+		return errors.Join(errors.New("standard output was closed: the rest of the input was not appended"), soFar(g.stored))
 	}
 	return err
 }
@@ -288,19 +288,38 @@ func ended(in io.Reader) bool {
 	}
 }
 
-// explain gives an error of the log the status and the hint that it has.
-func explain(err error) error {
+// unknown is no number of events.
+const unknown = -1
+
+// explain gives an error of the log the status and the hint that it has, and says
+// how many events were stored before it, if that is known.
+func explain(err error, stored int64) error {
 	if err == nil {
 		return nil
 	}
 	var expect *stream.ExpectError
-	if errors.As(err, &expect) {
+	if errors.As(err, &expect) { // which says that nothing was stored
 		return cli.WithExit(err, cli.Unmet)
 	}
-	err = cli.WithExit(err, exitOf(err))
+	exit := exitOf(err)
+	hint := ""
 	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
-		err = cli.WithHint(err, h.Hint())
+	if errors.As(err, &h) {
+		hint = h.Hint()
 	}
-	return err
+	if stored == unknown {
+		return &cli.Error{Exit: exit, Err: err, Hint: hint}
+	}
+	return errors.Join(cli.WithExit(err, exit), cli.WithHint(soFar(stored), hint))
+}
+
+// soFar says how many events were stored before something went wrong.
+func soFar(stored int64) error {
+	switch stored {
+	case 0:
+		return errors.New("nothing was stored before that")
+	case 1:
+		return errors.New("1 event was stored before that")
+	}
+	return fmt.Errorf("%d events were stored before that", stored)
 }

@@ -14,6 +14,7 @@ import (
 
 	"logtools/pkg/cli"
 	"logtools/pkg/event"
+	"logtools/pkg/eventlog"
 	"logtools/pkg/stream"
 )
 
@@ -289,6 +290,17 @@ func TestErrors(t *testing.T) {
 		f := fake{failAt: at, err: broken}
 		r := f.run(t, numbered(20_000), "--batch-bytes", "10K", "--acks", "LOG")
 		r.want(t, cli.Failed, "no space left")
+		stored := 0
+		for i := range f.batches {
+			stored += f.batches[i].Count
+		}
+		says := fmt.Sprintf("no space left on device\nlogappend: %d events were stored before that\n", stored)
+		if stored == 0 {
+			says = "\nlogappend: nothing was stored before that\n"
+		}
+		if !strings.HasSuffix(r.err, says) {
+			t.Errorf("%d events were stored, and it says %q", stored, r.err)
+		}
 		if n := strings.Count(r.err, "no space left"); n != 1 {
 			t.Errorf("it is said %d times", n)
 		}
@@ -296,7 +308,18 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%d acks of %d batches, want %d", acks, len(f.batches), at-1)
 		}
 	}
-	f := fake{openErr: fmt.Errorf("open LOG: %w", os.ErrPermission)}
+	// In several partitions it is the sum; the hint comes last.
+	f := fake{partitions: 3, failAt: 6, err: &eventlog.LockError{Path: "LOG"}}
+	r := f.run(t, numbered(20_000), "--batch-bytes", "10K", "LOG", "-k", ".user")
+	r.want(t, cli.Locked, "has been locked")
+	stored := 0
+	for i := range f.batches {
+		stored += f.batches[i].Count
+	}
+	if lines := strings.Split(r.err, "\n"); len(lines) != 4 || lines[1] != fmt.Sprintf("logappend: %d events were stored before that", stored) || !strings.HasPrefix(lines[2], "logappend: hint: ") {
+		t.Errorf("%d events were stored, and it says %q", stored, r.err)
+	}
+	f = fake{openErr: fmt.Errorf("open LOG: %w", os.ErrPermission)}
 	f.run(t, "1\n", "LOG").want(t, cli.Failed, "permission denied")
 }
 

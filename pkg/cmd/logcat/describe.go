@@ -2,6 +2,7 @@ package logcat
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -13,22 +14,20 @@ import (
 	"logtools/pkg/when"
 )
 
-// describeLogs writes a row for each partition (--describe). Logs that cannot be
-// described are named, and the others still are.
+// describeLogs says of each partition what it holds (--describe). Logs that cannot
+// be described are named, and the others still are.
 func (o *options) describeLogs(ctx context.Context, s *cli.Streams, r *reader.Reader) error {
 	if err := o.onlyDescribe(); err != nil {
 		return err
 	}
 	logs, err := r.Logs()
-	if err != nil {
+	if cli.ExitOf(err, cli.Failed) == cli.Usage {
 		return err
 	}
+	s.Report(err, cli.Failed)
 	format := o.Output
-	if format == "" || format == "pretty" {
-		format = "value"
-		if s.OutTerminal || o.Output == "pretty" {
-			format = "table"
-		}
+	if format == "" && s.OutTerminal {
+		format = "pretty"
 	}
 	var rows []event.Value
 	for _, l := range logs {
@@ -73,6 +72,14 @@ func appendRows(dst []byte, rows []event.Value, format string, look render.Look)
 	switch format {
 	case "none":
 		return dst, nil
+	case "pretty":
+		for i, v := range rows {
+			if i > 0 {
+				dst = append(dst, '\n')
+			}
+			dst = appendBlock(dst, v)
+		}
+		return dst, nil
 	case "csv", "tsv", "table":
 	default: // event, value and raw are the same: an object is a bare value
 		for _, v := range rows {
@@ -101,6 +108,27 @@ func appendRows(dst []byte, rows []event.Value, format string, look render.Look)
 		dst = append(dst, '\n')
 	}
 	return dst, nil
+}
+
+// appendBlock appends what is said of a partition for people: a line for each
+// member, which no terminal is too narrow for.
+func appendBlock(dst []byte, v event.Value) []byte {
+	const width = len("appended_at")
+	for it := v.Members(); it.Next(); {
+		dst = fmt.Appendf(dst, "%-*s  ", width, it.Name.AppendText(nil))
+		if m := it.Value; m.Kind == event.String {
+			text := string(m.AppendText(nil))
+			// The name of a log may hold what drives the terminal.
+			if quoted := strconv.Quote(text); len(quoted) > len(text)+len(`""`) {
+				text = quoted
+			}
+			dst = append(dst, text...)
+		} else {
+			dst = m.AppendJSON(dst)
+		}
+		dst = append(dst, '\n')
+	}
+	return dst
 }
 
 // appendDescription appends what --describe says of a partition. Times of an empty

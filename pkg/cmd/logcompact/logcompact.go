@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -80,6 +81,10 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	}
 	r := &run{ctx: ctx, s: s, json: o.output == "json", repair: o.repair, wait: max(wait, time.Millisecond)} // 0 is not for ever
 	defer s.StartProgress(o.progress, r.meter)()
+	if slices.Contains(operands, "") {
+		return &cli.Error{Exit: cli.Usage, Err: errors.New("an operand is empty"),
+			Hint: "a shell variable that is not set leaves that behind"}
+	}
 	for _, path := range operands {
 		if err := r.log(path); err != nil {
 			return err // nothing more can be written, or it is to end
@@ -117,11 +122,7 @@ func (r *run) next() { r.before = r.done.Load() }
 // run.
 func (r *run) log(path string) error {
 	if info, err := os.Stat(path); err != nil {
-		var cause *fs.PathError
-		if errors.As(err, &cause) {
-			cause.Op = "open" // as the other commands say it
-		}
-		r.s.Report(err, cli.Failed)
+		r.s.Report(asOpen(err), cli.Failed)
 		return nil
 	} else if !info.IsDir() {
 		r.s.Report(cli.WithHint(fmt.Errorf("%s: is a file, not a log", path), "a log is a directory that logappend has made"), cli.Failed)
@@ -134,10 +135,11 @@ func (r *run) log(path string) error {
 		}
 	}
 	if err != nil {
-		r.s.Report(r.explain(path, err), cli.Failed)
+		r.s.Report(r.explain(err), cli.Failed)
 		return r.ctx.Err()
 	}
-	damaged := false
+	// What is said once for all partitions.
+	var damaged, missing bool
 	for p := range l.Settings().Partitions {
 		if r.repair {
 			if ok, err := r.mend(l, p); err != nil {
@@ -147,6 +149,9 @@ func (r *run) log(path string) error {
 			}
 		}
 		bad, err := r.verify(l, p)
+		if errors.Is(err, errMissing) {
+			missing, err = true, nil
+		}
 		if err != nil {
 			return err
 		}
@@ -157,8 +162,19 @@ func (r *run) log(path string) error {
 		r.s.Hint("%s: what is still damaged cannot be repaired here: restore it from a copy", path)
 	case damaged:
 		r.s.Hint("logcompact --repair %s keeps what is whole, and the damaged files in lost/", path)
+	case missing:
+		r.s.Hint("%s: what is missing as a whole cannot be repaired: restore it from a copy", path)
 	}
 	return nil
+}
+
+// asOpen makes an error of os.Stat one that the other commands say, too.
+func asOpen(err error) error {
+	var cause *fs.PathError
+	if errors.As(err, &cause) {
+		return &fs.PathError{Op: "open", Path: cause.Path, Err: cause.Err}
+	}
+	return err
 }
 
 // settings repairs the settings of a log that could not be opened for cause.
@@ -220,7 +236,7 @@ func (r *run) mend(l *eventlog.Log, partition int) (ok bool, err error) {
 		return false, r.ctx.Err()
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.s.Report(r.explain(l.Path(), err), cli.Failed)
+		r.s.Report(r.explain(err), cli.Failed)
 		return false, broken
 	}
 	return true, broken
@@ -275,6 +291,9 @@ func lostText(lost []eventlog.Offsets) string {
 	return "offsets " + strings.Join(parts, ", ") + " are lost"
 }
 
+// errMissing: there is no directory of a partition, which has been reported.
+var errMissing = errors.New("partition is missing")
+
 // verify reads a partition and says what is there; damaged says that not all of it
 // is whole.
 func (r *run) verify(l *eventlog.Log, partition int) (damaged bool, err error) {
@@ -290,10 +309,11 @@ func (r *run) verify(l *eventlog.Log, partition int) (damaged bool, err error) {
 		return damaged, r.ctx.Err()
 	}
 	if err != nil {
-		err = r.explain(l.Path(), err)
-		if errors.Is(err, fs.ErrNotExist) { // the settings say that it is there
-			err = cli.WithExit(fmt.Errorf("partition %d is missing: %w", partition, err), cli.Damaged)
+		if _, statErr := os.Stat(partitionDir(l, partition)); errors.Is(statErr, fs.ErrNotExist) {
+			r.s.Report(fmt.Errorf("partition %d is missing: %w", partition, asOpen(statErr)), cli.Damaged)
+			return damaged, errMissing
 		}
+		err = r.explain(err)
 		r.s.Report(err, cli.Failed)
 		return damaged || cli.ExitOf(err, cli.Failed) == cli.Damaged, nil
 	}
@@ -316,8 +336,13 @@ func (r *run) verify(l *eventlog.Log, partition int) (damaged bool, err error) {
 		plural(int64(v.Segments), "segment"), plural(v.Events, "event"), size(v.Bytes), state))
 }
 
-// explain gives an error of a log the status and the hint that it has.
-func (r *run) explain(path string, err error) error {
+func partitionDir(l *eventlog.Log, partition int) string {
+	return filepath.Join(l.Path(), fmt.Sprintf("%05d", partition))
+}
+
+// explain gives an error of a log the status and the hint that it has. After a
+// repair nothing is said of repairing.
+func (r *run) explain(err error) error {
 	var locked *eventlog.LockError
 	var damaged *event.DamagedError
 	switch {
@@ -325,8 +350,8 @@ func (r *run) explain(path string, err error) error {
 		err = cli.WithExit(err, cli.Locked)
 	case errors.As(err, &damaged):
 		err = cli.WithExit(err, cli.Damaged)
-		if !r.repair {
-			return cli.WithHint(err, "logcompact --repair "+path)
+		if r.repair {
+			return err
 		}
 	}
 	var h interface{ Hint() string }

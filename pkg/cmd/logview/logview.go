@@ -64,13 +64,16 @@ func (o *options) addFlags(f *cli.Flags) {
 		Usage: "short numbers in tables and charts: 12.3M"})
 	o.ReaderFlags.Add(f, reader.Inputs(), reader.Outputs("logview"))
 	const top, events = "--top N is the first N rows", "logcat shows the events themselves"
+	const part = "logcat reads a part of a log: logcat --from 5 LOG | logview ..."
 	f.Instead(map[string]string{
 		"-n": top, "-c": top, "--head": top, "--limit": top, "--count": top, "--tail": top,
 		"-m": "-g and -a take expressions; or logcat -m EXPR | logview", "--map": "-g and -a take expressions; or logcat -m EXPR | logview",
 		"-s": "try --sort", "--by": "-g groups, --sort orders the rows", "--order": "try --sort", "-r": "--sort COL:asc or COL:desc",
 		"--merge": events, "--window": "-g '$time[:13]' groups by hour, -g '$time[:16]' by minute",
-		"--filter": "-w keeps the events for which it is true",
-		"--format": "-i is the format of the input, -o of the output",
+		"--from": part, "--to": part, "--partition": "logcat -p 0 LOG | logview ...", "-p": "logcat -p 0 LOG | logview ...",
+		"--only-key": "logcat --only-key KEY LOG | logview ...",
+		"--filter":   "-w keeps the events for which it is true",
+		"--format":   "-i is the format of the input, -o of the output",
 	})
 }
 

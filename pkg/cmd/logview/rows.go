@@ -140,6 +140,7 @@ func (o *options) hintNull(s *cli.Streams, v *view, e *encoder) {
 	for i, known := range e.known {
 		switch text := v.texts[i]; {
 		case known:
+		case text == "$key" && o.Key != "", text == "$time" && o.Time != "": // has been said
 		case text == "$key":
 			s.Hint("no event has a key; -k EXPR gives them one")
 		case text == "$time":

@@ -1,11 +1,14 @@
 package reader
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"logtools/pkg/cli"
@@ -36,6 +39,9 @@ func resolve(names []string) []operand {
 		o := operand{name: name}
 		if st, err := os.Stat(name); name != "-" && err == nil && st.IsDir() {
 			o.log, o.err = eventlog.Open(name, eventlog.Options{})
+			if errors.Is(o.err, fs.ErrNotExist) {
+				o.err = nil // it has just been removed
+			}
 		}
 		if o.log != nil {
 			for p := range o.log.Settings().Partitions {
@@ -97,11 +103,11 @@ func (r *Reader) needLogs(flag, hint string) error {
 		if _, err := os.Stat(o.name); o.name != "-" && err != nil {
 			continue // is named as an operand that is missing
 		}
-		name := o.name
-		if name == "-" {
-			name = "standard input"
+		what := o.name + " is a file"
+		if o.name == "-" {
+			what = "standard input is none"
 		}
-		e := cli.Usagef("%s is for logs, and %s is none", flag, name)
+		e := cli.Usagef("%s is for logs, and %s", flag, what)
 		e.Hint = hint
 		return e
 	}
@@ -197,26 +203,38 @@ func parseKey(text string) (event.Value, error) {
 	return event.RawValue(quoted), nil
 }
 
-// Logs returns the operands that are logs. The error is that of the first that is
-// none, with its exit status.
+// Logs returns the operands that are logs. The error joins those of the others,
+// with their exit statuses.
 func (r *Reader) Logs() ([]*eventlog.Log, error) {
 	var logs []*eventlog.Log
+	var errs []error
 	for i := range r.operands {
 		switch o := &r.operands[i]; {
 		case o.log != nil:
 			logs = append(logs, o.log)
 		case o.err != nil:
-			return nil, WithStatus(o.err)
+			errs = append(errs, WithStatus(o.err))
 		case o.name == "-":
-			return nil, cli.Usagef("say which log")
+			e := cli.Usagef("no log is named")
+			e.Hint = r.streams.Name + " --describe LOG"
+			errs = append(errs, e)
 		default:
-			if _, err := os.Stat(o.name); err != nil {
-				return nil, cli.WithExit(err, cli.Failed)
-			}
-			return nil, cli.WithExit(fmt.Errorf("%s: is a file, not a log", o.name), cli.Failed)
+			errs = append(errs, noLog(o.name))
 		}
 	}
-	return logs, nil
+	return logs, errors.Join(errs...)
+}
+
+func noLog(name string) error {
+	_, err := os.Stat(name)
+	if err == nil {
+		err = fmt.Errorf("%s: is a file, not a log", name)
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		at.Op = "open" // as others say it
+	}
+	return cli.WithExit(err, cli.Failed)
 }
 
 // SeveralLogs says whether events need the name of their log to be told apart.
@@ -261,6 +279,7 @@ func (r *Reader) open(i int) []input {
 		}
 	}
 	var all []input
+	told := new(told)
 	for _, p := range o.partitions {
 		how.Name = o.log.Path() + "/" + strconv.Itoa(p)
 		in := input{part: source.Part{Input: i}}
@@ -270,9 +289,47 @@ func (r *Reader) open(i int) []input {
 		} else {
 			in.part.Blocks, in.meter, in.close = rd, rd, func() { rd.Close() }
 		}
+		if len(o.partitions) > 1 {
+			in.part.Blocks = &goneOnce{in.part.Blocks, told}
+		}
 		all = append(all, in)
 	}
 	return all
+}
+
+// goneOnce are the blocks of one of a log's partitions. That the log is gone each of
+// them says, but only the first one is heard.
+type goneOnce struct {
+	stream.Blocks
+	told *told
+}
+
+type told struct {
+	mu    sync.Mutex
+	texts map[string]bool
+}
+
+// Next is stream.Blocks's.
+func (g *goneOnce) Next(ctx context.Context, b *stream.Block) error {
+	err := g.Blocks.Next(ctx, b)
+	var gone *event.GoneError
+	if err == nil && errors.As(b.Err, &gone) && !g.told.first(gone.Error()) {
+		b.Err = nil
+	}
+	return err
+}
+
+func (t *told) first(text string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.texts[text] {
+		return false
+	}
+	if t.texts == nil {
+		t.texts = make(map[string]bool)
+	}
+	t.texts[text] = true
+	return true
 }
 
 func instant(t *when.Time) *stream.Instant {

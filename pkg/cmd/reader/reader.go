@@ -53,6 +53,11 @@ type Reader struct {
 // New checks the shared flags and compiles their programs. Its errors are
 // usage errors.
 func New(s *cli.Streams, flags *cli.ReaderFlags, operands []string) (*Reader, error) {
+	if slices.Contains(operands, "") {
+		e := cli.Usagef("an operand is empty")
+		e.Hint = "a shell variable that is not set leaves that behind; - is standard input"
+		return nil, e
+	}
 	r := &Reader{flags: flags, streams: s, files: operands, operands: resolve(operands)}
 	var err error
 	if r.format, err = parse.ByName(flags.Input); err != nil {
@@ -204,6 +209,7 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 		return false, err
 	}
 	k := &sink{block: block, bad: bad, streams: r.streams, follow: r.Follow, looks: 5, stop: r.flags.Bad == "fail"}
+	k.foreign.asked = r.format != nil && !r.flags.Prefix && r.format.Name == "json"
 	if !r.flags.Prefix {
 		format, err := parse.ByName(r.flags.Input)
 		if err != nil {
@@ -220,6 +226,10 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 		Lossy:     r.flags.Lossy,
 		Workers:   r.Workers,
 	}
+	var nulls nulls
+	if r.Query.Key != nil || r.Query.Time != nil {
+		newOperator = nulls.watch(newOperator)
+	}
 	err = r.read(ctx, o, newOperator, k)
 	if stopped = errors.Is(err, cli.ErrStop); stopped {
 		err = nil
@@ -234,8 +244,12 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 	err = errors.Join(err, bad.Close())
 	// With these an event without time is bad, which has its own hint.
 	needed := r.Query.Since != nil || r.Query.Until != nil || r.Merge
-	if r.readsTime && !needed && r.Query.NoTime() {
+	if r.readsTime && !needed && r.Query.Time == nil && r.Query.NoTime() {
 		k.hints = append(k.hints, "$time is null in every event; say where the time is, for example -t .time")
+	}
+	k.hints = append(k.hints, nulls.hints(r.flags)...)
+	if hint := k.foreign.hint(); hint != "" && len(k.hints) == 0 {
+		k.hints = append(k.hints, hint)
 	}
 	for _, hint := range k.hints {
 		r.streams.Hint("%s", hint)
@@ -254,9 +268,11 @@ type sink struct {
 	hints   []string     // of bad lines, each once
 	stop    bool         // damage ends the run (--bad=fail)
 	stopped bool         // the command wants no more
+	foreign foreign
 }
 
 func (k *sink) Block(r *scan.Result) error {
+	k.foreign.good = k.foreign.good || len(r.Out) > 0 || len(r.Ends) > 0
 	err := k.block(r, k.report)
 	k.stopped = k.stopped || err == scan.ErrStop
 	return err
@@ -280,10 +296,14 @@ func (k *sink) report(name string, line int64, reason error, raw []byte) error {
 		if k.prefixed(raw) {
 			hint = "--prefix reads the JSON that stands behind other text in a line"
 		}
+		if hint == "" && strings.HasPrefix(b.Reason, "expected an object but got: ") {
+			hint = "a path that ends in ?, such as .level?, passes over values that are no objects"
+		}
 		if hint != "" && !slices.Contains(k.hints, hint) {
 			k.hints = append(k.hints, hint)
 		}
 	}
+	k.foreign.bad(name, line, raw)
 	return k.bad.Add(name, line, reason, raw)
 }
 

@@ -25,8 +25,16 @@ func (OS) Open(name string, flag Flag) (File, error) {
 	case Create:
 		how = os.O_RDWR | os.O_CREATE | os.O_EXCL
 	}
-	f, err := os.OpenFile(name, how, 0o666)
+	// A named pipe in the place of a file must not make us wait for its writer.
+	f, err := os.OpenFile(name, how|syscall.O_NONBLOCK, 0o666)
 	if err != nil {
+		return nil, err
+	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		f.Close()
+		if err == nil {
+			err = &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
+		}
 		return nil, err
 	}
 	return osFile{f}, nil
@@ -75,7 +83,7 @@ func (OS) SyncDir(name string) error {
 
 // Lock is FS.Lock.
 func (OS) Lock(name string) (Lock, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NONBLOCK, 0o666)
 	if err != nil {
 		return nil, err
 	}
