@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"logtools/pkg/event"
@@ -16,10 +17,14 @@ import (
 type oneBlock struct {
 	lines  string
 	sparse bool // offsets, and times in runs
-	given  bool
+
+	mu    sync.Mutex
+	given bool
 }
 
 func (o *oneBlock) Next(_ context.Context, b *stream.Block) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.given {
 		return io.EOF
 	}
