@@ -261,6 +261,10 @@ func (f *Flags) parse(args []string) ([]string, error) {
 	return operands, nil
 }
 
+// Describe replaces the Usage of a flag that was declared: what a shared flag means
+// to this command.
+func (f *Flags) Describe(name, usage string) { f.doc(name).Usage = usage }
+
 func (f *Flags) doc(name string) *FlagDoc {
 	i := slices.IndexFunc(f.docs, func(d FlagDoc) bool { return d.Name == name })
 	return &f.docs[i]

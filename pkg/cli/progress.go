@@ -133,12 +133,12 @@ func progressLine(done, total int64, elapsed time.Duration) string {
 	if total > 0 {
 		done := min(done, total) // a file that grows meanwhile
 		parts = append(parts,
-			humane(float64(done))+" of "+humane(float64(total)),
+			Humane(float64(done))+" of "+Humane(float64(total)),
 			fmt.Sprintf("%d%%", int64(float64(done)/float64(total)*100)))
 	} else {
-		parts = append(parts, humane(float64(done)))
+		parts = append(parts, Humane(float64(done)))
 	}
-	parts = append(parts, humane(rate)+"/s")
+	parts = append(parts, Humane(rate)+"/s")
 	if total > 0 && rate > 0 {
 		left := float64(max(total-done, 0)) / rate
 		parts = append(parts, clock(left)+" left")

@@ -31,7 +31,8 @@ type Formats struct {
 	Instead map[string]string // see FlagDoc
 }
 
-// Add declares the flags. inputs are for -i, outputs for -o.
+// Add declares the flags. inputs are for -i, outputs for -o. A command with no
+// outputs has neither -o nor --color.
 func (r *ReaderFlags) Add(f *Flags, inputs, outputs Formats) {
 	usual := func(p *string, text string) {
 		if *p == "" {
@@ -64,8 +65,11 @@ func (r *ReaderFlags) Add(f *Flags, inputs, outputs Formats) {
 	f.String(&r.Until, FlagDoc{Name: "until", Short: "U", Value: "TIME",
 		Once:  "give only the earlier one",
 		Usage: "only events before this time"})
-	f.String(&r.Output, FlagDoc{Name: "output", Short: "o", Value: "FORMAT", Choices: outputs.Names, Instead: outputs.Instead,
-		Usage: "format of the output"})
+	prints := len(outputs.Names) > 0
+	if prints {
+		f.String(&r.Output, FlagDoc{Name: "output", Short: "o", Value: "FORMAT", Choices: outputs.Names, Instead: outputs.Instead,
+			Usage: "format of the output"})
+	}
 	f.String(&r.Bad, FlagDoc{Name: "bad", Value: "WHAT", Choices: []string{PolicySkip, PolicyOK, PolicyFail},
 		Usage: "skip bad lines (exit 3), skip them (exit 0), or stop at the first"})
 	f.String(&r.Rejects, FlagDoc{Name: "rejects", Value: "FILE", File: true,
@@ -79,8 +83,10 @@ func (r *ReaderFlags) Add(f *Flags, inputs, outputs Formats) {
 		Usage: "with -i text: replace what is no UTF-8 by U+FFFD"})
 	f.String(&r.TZ, FlagDoc{Name: "tz", Value: "ZONE",
 		Usage: "zone of times that have none, such as Europe/Berlin or +02:00"})
-	f.String(&r.Color, FlagDoc{Name: "color", Value: "WHEN", Choices: when,
-		Usage: "colour the output"})
+	if prints {
+		f.String(&r.Color, FlagDoc{Name: "color", Value: "WHEN", Choices: when,
+			Usage: "colour the output"})
+	}
 	f.String(&r.Progress, FlagDoc{Name: "progress", Value: "WHEN", Choices: when,
 		Usage: "show progress on standard error"})
 }

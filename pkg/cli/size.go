@@ -74,8 +74,8 @@ func Thousands(n int64) string {
 	return digits
 }
 
-// humane writes a number of bytes with three digits or so: 1.2 MB, 629 MB.
-func humane(bytes float64) string {
+// Humane writes a number of bytes with three digits or so: 1.2 MB, 629 MB.
+func Humane(bytes float64) string {
 	if bytes < 999.5 {
 		return strconv.FormatFloat(bytes, 'f', 0, 64) + " B"
 	}

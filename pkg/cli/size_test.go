@@ -58,7 +58,7 @@ func TestHumane(t *testing.T) {
 		0: "0 B", 999: "999 B", 999.6: "1.0 kB", 1000: "1.0 kB", 9940: "9.9 kB", 9960: "10 kB", 12345: "12 kB", 999499: "999 kB", 999501: "1.0 MB",
 		629e6: "629 MB", 1.2e9: "1.2 GB", 3e12: "3.0 TB", 5e15: "5000 TB",
 	} {
-		if got := humane(bytes); got != want {
+		if got := Humane(bytes); got != want {
 			t.Errorf("%v: %q, want %q", bytes, got, want)
 		}
 	}

@@ -157,7 +157,7 @@ func (l *Log) make(c Change) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := l.tmpName(l.path)
+	tmp, err := l.newName(l.path, tmpMark)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (l *Log) make(c Change) error {
 		if err != nil {
 			// Whatever the system says of a name that is taken: if there is a log
 			// now, it is the one.
-			if loadErr := new(Log).at(l).load(); loadErr == nil {
+			if loadErr := l.fresh().load(); loadErr == nil {
 				err = errLost
 			} else if !errors.Is(loadErr, fs.ErrNotExist) {
 				err = errors.Join(err, loadErr)
@@ -193,11 +193,6 @@ func renamed(err error, from, to string) error {
 		}
 	}
 	return err
-}
-
-func (l *Log) at(other *Log) *Log {
-	l.path, l.fs, l.o = other.path, other.fs, other.o
-	return l
 }
 
 // build makes all files of a new log and makes them durable.

@@ -266,7 +266,7 @@ func absent(err error) bool {
 // under its name: if there is none, or another one, or a copy. lock is from
 // openLock. Another error is one of looking.
 func (l *Log) stillThere(partition int, lock vfs.File) error {
-	there := &Log{path: l.path, fs: l.fs, o: l.o}
+	there := l.fresh()
 	err := there.load()
 	var none *NoLogError
 	switch {

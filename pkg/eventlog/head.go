@@ -1,15 +1,14 @@
 package eventlog
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
 	"path/filepath"
 
 	"logtools/pkg/internal/vfs"
-
-	"encoding/binary"
-	"hash/crc32"
+	"logtools/pkg/segment"
 )
 
 // head says how far a partition is durable: everything in the segment before
@@ -53,14 +52,14 @@ func (h *head) encode() []byte {
 	if h.sealed {
 		le.PutUint32(b[52:], 1)
 	}
-	le.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
+	le.PutUint32(b[60:], segment.Checksum(b[:60]))
 	return b
 }
 
 // decodeHead returns false if b is no sound head.
 func decodeHead(b []byte) (head, bool) {
 	le := binary.LittleEndian
-	if len(b) != headSize || string(b[:4]) != headMagic || le.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli) {
+	if len(b) != headSize || string(b[:4]) != headMagic || le.Uint32(b[60:]) != segment.Checksum(b[:60]) {
 		return head{}, false
 	}
 	h := head{

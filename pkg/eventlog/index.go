@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"path/filepath"
 
@@ -81,15 +80,9 @@ func (p *partition) openIndex(a *active, end int64) *indexer {
 func (p *partition) resume(a *active, x *indexer, end int64) bool {
 	var content []byte
 	if x.file != nil {
-		size, err := x.file.Size()
-		if err != nil {
+		var err error
+		if content, err = readFile(x.file, largestIndex); err != nil {
 			return false
-		}
-		content = make([]byte, min(size, largestIndex))
-		if n, err := x.file.ReadAt(content, 0); err != nil && err != io.EOF {
-			return false
-		} else {
-			content = content[:n]
 		}
 	}
 	known := segment.ParseIndex(content, a.end.SegmentID, end)
@@ -109,12 +102,9 @@ func (p *partition) resume(a *active, x *indexer, end int64) bool {
 		if err := segment.ReadHeader(a.file, at, end, &h, &buf); err != nil || h.SegmentID != a.end.SegmentID {
 			return false
 		}
-		times := segment.NoBounds()
-		if h.Kind == segment.KindBatch {
-			if err := batch.Parse(at, &h); err != nil {
-				return false
-			}
-			times = batch.Times
+		times, err := batch.TimesOf(at, &h)
+		if err != nil {
+			return false
 		}
 		x.tally.Add(&h, times)
 	}

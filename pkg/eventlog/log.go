@@ -88,6 +88,9 @@ func Open(path string, o Options) (*Log, error) {
 	return l, nil
 }
 
+// fresh returns a Log of the same path of which nothing is known yet.
+func (l *Log) fresh() *Log { return &Log{path: l.path, fs: l.fs, o: l.o} }
+
 // NoLogError says that a directory is not a log.
 type NoLogError struct {
 	Path string
@@ -172,12 +175,8 @@ func (l *Log) load() error {
 		return err
 	}
 	defer f.Close()
-	size, err := f.Size()
+	b, err := readFile(f, maxSettings+1)
 	if err != nil {
-		return err
-	}
-	b := make([]byte, min(size, maxSettings+1))
-	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
 		return err
 	}
 	if err := l.settings.decode(b); err != nil {
@@ -185,7 +184,7 @@ func (l *Log) load() error {
 		if errors.As(err, &newer) {
 			return fmt.Errorf("%s: %w", l.path, err)
 		}
-		damaged := &settingsError{DamagedError: &event.DamagedError{File: name, To: size, Reason: err.Error()}}
+		damaged := &settingsError{DamagedError: &event.DamagedError{File: name, To: int64(len(b)), Reason: err.Error()}}
 		if l.mendable() {
 			damaged.hint = repairHint(l.path)
 		}
@@ -214,6 +213,9 @@ func partitionOf(name string) (int, bool) {
 	n, err := strconv.ParseUint(name, 10, 31)
 	return int(n), err == nil && n < MaxPartitions && name == partitionName(int(n))
 }
+
+// PartitionDir returns where a partition lies.
+func (l *Log) PartitionDir(p int) string { return l.dir(p) }
 
 func (l *Log) dir(p int) string { return filepath.Join(l.path, partitionName(p)) }
 
@@ -262,14 +264,29 @@ func (l *Log) random() (uint64, error) {
 	}
 }
 
-func (l *Log) tmpName(name string) (string, error) {
+// newName returns a name that nobody else uses: name, mark, and something random.
+func (l *Log) newName(name, mark string) (string, error) {
 	n, err := l.random()
 	if err != nil {
 		return "", err
 	}
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], n)
-	return name + tmpMark + hex.EncodeToString(b[:]), nil
+	return name + mark + hex.EncodeToString(binary.BigEndian.AppendUint64(nil, n)), nil
+}
+
+// removeMarked removes the files in a directory that have such a mark in their names.
+func (l *Log) removeMarked(dir, mark string) error {
+	names, err := l.fs.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if strings.Contains(n, mark) {
+			if err := l.fs.Remove(filepath.Join(dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // now returns the time in microseconds since 1970.
@@ -282,6 +299,12 @@ func (l *Log) create(name string, content []byte) error {
 		return err
 	}
 	_, err = f.WriteAt(content, 0)
+	return finish(f, err)
+}
+
+// finish ends the writing of a file: it is durable and closed, unless there is an
+// error, be it the one given. Its name becomes durable by SyncDir.
+func finish(f vfs.File, err error) error {
 	if err == nil {
 		err = f.Sync()
 	}
@@ -291,9 +314,23 @@ func (l *Log) create(name string, content []byte) error {
 	return err
 }
 
+// readFile returns the content of a file, its first most bytes.
+func readFile(f vfs.File, most int64) ([]byte, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, min(size, most))
+	n, err := f.ReadAt(b, 0)
+	if err == io.EOF {
+		err = nil
+	}
+	return b[:n], err
+}
+
 // replace replaces a file as a whole: after a crash it is the old or the new one.
 func (l *Log) replace(name string, content []byte) error {
-	tmp, err := l.tmpName(name)
+	tmp, err := l.newName(name, tmpMark)
 	if err != nil {
 		return err
 	}

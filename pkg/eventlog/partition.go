@@ -38,11 +38,9 @@ type partition struct {
 	generation vfs.File // the lock file
 	head       vfs.File // nil: not there
 
-	seen   int64   // generation that act is from
-	act    *active // nil: not known
-	dec    *segment.Decoder
-	wait   time.Duration // for the lock; 0 is no limit
-	closed bool
+	seen int64         // generation that act is from
+	act  *active       // nil: not known
+	wait time.Duration // for the lock; 0 is no limit
 
 	// wrote is what was written last and not committed yet: the segment, and the
 	// offset behind it. The segment is nil if there is nothing.
@@ -107,7 +105,7 @@ func (a *active) sync() error {
 const generationSize = 8
 
 func (l *Log) partition(n int, wait time.Duration) (*partition, error) {
-	p := &partition{l: l, n: n, dir: l.dir(n), wait: wait, dec: segment.NewDecoder()}
+	p := &partition{l: l, n: n, dir: l.dir(n), wait: wait}
 	err := p.open()
 	if err != nil {
 		p.close()
@@ -129,14 +127,7 @@ func (p *partition) open() (err error) {
 
 // close frees what p holds. Nobody may be using it.
 func (p *partition) close() {
-	if p.closed {
-		return
-	}
-	p.closed = true
-	if p.act != nil {
-		p.release(p.act)
-		p.act = nil
-	}
+	p.forget()
 	if p.lock != nil {
 		p.lock.Close()
 	}
@@ -145,7 +136,6 @@ func (p *partition) close() {
 			f.Close()
 		}
 	}
-	p.dec.Close()
 }
 
 // acquire takes the lock; p.act is then the present end of the partition.
@@ -169,18 +159,12 @@ func (p *partition) acquire() error {
 
 // acquireOnly takes the lock and looks at nothing.
 func (p *partition) acquireOnly() error {
-	ctx := context.Background()
-	if p.wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, p.wait)
-		defer cancel()
-	}
 	p.mu.Lock()
-	if err := p.lock.Lock(ctx); err != nil {
+	err := p.l.waitFor(context.Background(), p.lock, p.wait)
+	if err != nil {
 		p.mu.Unlock()
-		return lockError(p.l.path, err)
 	}
-	return nil
+	return err
 }
 
 func (p *partition) free() {
@@ -273,7 +257,7 @@ func (p *partition) writeHead(h head) error {
 	return err
 }
 
-// retain and release count those who use an active's file.
+// release is called by each who has used a's file, of which refs counts them.
 func (p *partition) release(a *active) {
 	if a.refs--; a.refs == 0 {
 		a.file.Close()

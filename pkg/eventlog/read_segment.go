@@ -12,7 +12,6 @@ import (
 	"logtools/pkg/event"
 	"logtools/pkg/internal/vfs"
 	"logtools/pkg/segment"
-	"logtools/pkg/stream"
 )
 
 // readable is a segment that is open for reading. It is for one goroutine at a
@@ -174,17 +173,12 @@ func (s *readable) look() error {
 		return err
 	}
 	defer f.Close()
-	size, err := f.Size()
+	b, err := readFile(f, maxIndex)
 	if err != nil {
 		return err
 	}
-	b := make([]byte, min(size, maxIndex))
-	n, err := f.ReadAt(b, 0)
-	if err != nil && err != io.EOF {
-		return err
-	}
 	if s.id != 0 {
-		s.index = segment.ParseIndex(b[:n], s.id, s.size)
+		s.index = segment.ParseIndex(b, s.id, s.size)
 	}
 	return nil
 }
@@ -291,11 +285,6 @@ func offsetOf(h *segment.Header, b *segment.Batch, i int) int64 {
 		return b.Offsets[i]
 	}
 	return h.Base + int64(i)
-}
-
-// earlier orders instants.
-func earlier(a, b stream.Instant) bool {
-	return a.Sec < b.Sec || a.Sec == b.Sec && a.Nsec < b.Nsec
 }
 
 // missingFile is an error about offsets for which there is no segment, but one with

@@ -358,7 +358,7 @@ func (m *model) at(p Position) int64 {
 		return m.events[int64(len(m.events))-p.n].offset
 	case posTime:
 		for _, e := range m.events {
-			if !earlier(e.time, p.at) {
+			if !e.time.Before(p.at) {
 				return e.offset
 			}
 		}
@@ -439,7 +439,7 @@ func TestReadTimes(t *testing.T) {
 			have[e.offset] = true
 		}
 		for _, e := range m.events {
-			if !earlier(e.time, since) && earlier(e.time, until) && !have[e.offset] {
+			if !e.time.Before(since) && e.time.Before(until) && !have[e.offset] {
 				t.Fatalf("seed %d: event %d of %v is missing", seed, e.offset, e.time)
 			}
 		}
@@ -469,13 +469,13 @@ func TestReadIndexed(t *testing.T) {
 	g := m.read(t, ReadOptions{Since: &since}, 1)
 	want := 0
 	for _, e := range m.events {
-		if !earlier(e.time, since) {
+		if !e.time.Before(since) {
 			want++
 		}
 	}
 	n := 0
 	for _, e := range g.events {
-		if i := sort.Search(len(m.events), func(i int) bool { return m.events[i].offset >= e.offset }); !earlier(m.events[i].time, since) {
+		if i := sort.Search(len(m.events), func(i int) bool { return m.events[i].offset >= e.offset }); !m.events[i].time.Before(since) {
 			n++
 		}
 	}
@@ -517,7 +517,7 @@ func TestDescribe(t *testing.T) {
 		if d.First != m.bases[0] || d.Next != m.next || d.Events != int64(len(m.events)) || d.Segments != len(m.bases) {
 			t.Fatalf("seed %d: %+v, not %d events from %d to %d", seed, d, len(m.events), m.bases[0], m.next)
 		}
-		if d.Events > 0 && (earlier(times.Min, d.MinTime) || earlier(d.MaxTime, times.Max)) {
+		if d.Events > 0 && (times.Min.Before(d.MinTime) || d.MaxTime.Before(times.Max)) {
 			t.Fatalf("seed %d: %+v, not %v", seed, d, times)
 		}
 	}

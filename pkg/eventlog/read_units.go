@@ -223,7 +223,7 @@ func (r *Reader) passed(next int64) {
 
 // outside reports whether all events of these times may be left out.
 func (r *Reader) outside(t *segment.Bounds) bool {
-	return r.o.Since != nil && earlier(t.Max, *r.o.Since) || r.o.Until != nil && !earlier(t.Min, *r.o.Until)
+	return r.o.Since != nil && t.Max.Before(*r.o.Since) || r.o.Until != nil && !t.Min.Before(*r.o.Until)
 }
 
 // skip steps over what the index says is outside the times that are wanted.

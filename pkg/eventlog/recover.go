@@ -6,9 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
-	"strings"
 
-	"logtools/pkg/event"
 	"logtools/pkg/internal/vfs"
 	"logtools/pkg/segment"
 )
@@ -26,12 +24,9 @@ func (p *partition) load(generation int64) (err error) {
 	if err := p.tidy(); err != nil {
 		return err
 	}
-	bases, err := p.l.segments(p.dir)
+	bases, err := p.l.list(p.n)
 	if err != nil {
 		return err
-	}
-	if len(bases) == 0 {
-		return &event.DamagedError{File: p.dir, To: -1, Next: -1, Reason: "there is no segment"}
 	}
 	h, sound, err := p.readHead()
 	if err != nil {
@@ -51,13 +46,11 @@ func (p *partition) load(generation int64) (err error) {
 	}
 	size, err := a.file.Size()
 	if err != nil {
-		p.forget()
 		return err
 	}
 	// The first unit is durable since before the file had its name.
 	open, _, openErr := p.l.checkOpen(a.file, size, p.n, base)
 	if openErr != nil && !isInvalid(openErr) {
-		p.forget()
 		return openErr
 	}
 	if openErr != nil {
@@ -82,20 +75,7 @@ func (p *partition) load(generation int64) (err error) {
 }
 
 // tidy removes what a killed writer has left half made.
-func (p *partition) tidy() error {
-	names, err := p.l.fs.ReadDir(p.dir)
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		if strings.Contains(n, tmpMark) {
-			if err := p.l.fs.Remove(filepath.Join(p.dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
-	}
-	return nil
-}
+func (p *partition) tidy() error { return p.l.removeMarked(p.dir, tmpMark) }
 
 func (p *partition) openSegment(base int64) (*active, error) {
 	f, err := p.l.fs.Open(filepath.Join(p.dir, segmentName(base)), vfs.ReadWrite)
@@ -155,12 +135,12 @@ func (p *partition) recover(a *active, size int64) error {
 		if err == io.EOF {
 			break
 		}
-		times := segment.NoBounds()
+		var times segment.Bounds
+		if err == nil {
+			times, err = batch.TimesOf(at, &h)
+		}
 		if err == nil && h.Kind == segment.KindBatch {
-			if err = batch.Parse(at, &h); err == nil {
-				times = batch.Times
-				_, err = s.Body(&h) // whether it decodes is for readers to know
-			}
+			_, err = s.Body(&h) // whether it decodes is for readers to know
 		}
 		if err != nil {
 			if !isInvalid(err) {
@@ -212,7 +192,7 @@ func (p *partition) syncFirst(a *active) error {
 	buf := make([]byte, min(a.size-a.durable.durable, 1<<20))
 	for at := a.durable.durable; at < a.size; {
 		b := buf[:min(a.size-at, int64(len(buf)))]
-		if err := readFull(a.file, b, at); err != nil {
+		if err := segment.ReadFull(a.file, b, at); err != nil {
 			return err
 		}
 		if _, err := a.file.WriteAt(b, at); err != nil {
@@ -229,17 +209,6 @@ func (p *partition) syncFirst(a *active) error {
 	a.synced = true
 	a.durable = a.state()
 	return p.writeHead(a.durable)
-}
-
-func readFull(f vfs.File, b []byte, at int64) error {
-	n, err := f.ReadAt(b, at)
-	if n == len(b) {
-		return nil
-	}
-	if err == nil || err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 // durableBehind returns the greatest SyncedTo of the sound units behind the end of
@@ -308,14 +277,7 @@ func (p *partition) keepAs(f vfs.File, begin, end int64, name string) (string, e
 		// An earlier try, or what was once cut off at the same place.
 		kept = filepath.Join(dir, fmt.Sprintf("%s-%d", name, i))
 	}
-	err := copyRange(to, f, begin, end)
-	if err == nil {
-		err = to.Sync()
-	}
-	if closeErr := to.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err := finish(to, copyRange(to, f, begin, end)); err != nil {
 		p.l.fs.Remove(kept) // half a copy is of no use, and takes room
 		return "", err
 	}
@@ -326,7 +288,7 @@ func copyRange(to, from vfs.File, begin, end int64) error {
 	buf := make([]byte, min(end-begin, 1<<20))
 	for at := begin; at < end; {
 		b := buf[:min(end-at, int64(len(buf)))]
-		if err := readFull(from, b, at); err != nil {
+		if err := segment.ReadFull(from, b, at); err != nil {
 			return err
 		}
 		if _, err := to.WriteAt(b, at-begin); err != nil {

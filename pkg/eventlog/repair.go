@@ -2,12 +2,9 @@ package eventlog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"logtools/pkg/event"
@@ -79,7 +76,8 @@ func (l *Log) Repair(ctx context.Context, partition int, o RepairOptions) error 
 	if err := l.waitFor(ctx, maint, o.LockTimeout); err != nil {
 		return err
 	}
-	r := &repairer{l: l, p: p, o: o, ctx: ctx}
+	r := &repairer{l: l, p: p, o: o, ctx: ctx, dec: segment.NewDecoder()}
+	defer r.dec.Close()
 	return r.run()
 }
 
@@ -102,6 +100,7 @@ type repairer struct {
 	ctx context.Context
 
 	done, total int64
+	dec         *segment.Decoder
 	lines, body []byte
 	batch       segment.Batch
 }
@@ -149,20 +148,7 @@ func (r *repairer) run() error {
 const workMark = ".new-"
 
 // tidy removes what a killed repair has left half made.
-func (r *repairer) tidy() error {
-	names, err := r.l.fs.ReadDir(r.p.dir)
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		if strings.Contains(n, workMark) {
-			if err := r.l.fs.Remove(filepath.Join(r.p.dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
-	}
-	return nil
-}
+func (r *repairer) tidy() error { return r.l.removeMarked(r.p.dir, workMark) }
 
 // belong says whether the segments are those of this partition. One that is not is
 // damage. But if most are not, then the settings or the directory are those of
@@ -420,7 +406,7 @@ func (r *repairer) unit(s *readable, f *findings, at int64, h *segment.Header, v
 	f.reach(h.Base)
 	err := r.batch.Parse(at, h)
 	if err == nil {
-		r.lines, err = r.p.dec.ReadBody(s.file, at, h, r.lines[:0])
+		r.lines, err = r.dec.ReadBody(s.file, at, h, r.lines[:0])
 		if cap(r.lines) > keepBodies {
 			r.lines = nil
 		}

@@ -98,16 +98,7 @@ func (l *Log) settingsFile() ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, min(size, maxSettings+1))
-	n, err := f.ReadAt(b, 0)
-	if err == io.EOF {
-		err = nil
-	}
-	return b[:n], err
+	return readFile(f, maxSettings+1)
 }
 
 func (l *Log) openSettings() (vfs.File, error) {

@@ -1,8 +1,6 @@
 package eventlog
 
 import (
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"path/filepath"
 
@@ -81,7 +79,7 @@ type build struct {
 // build makes a segment with what is whole of from, if that is not nil, and gives
 // it its name once it is durable and was read back.
 func (r *repairer) build(n *build, from *readable) (findings, error) {
-	work, err := r.workName(n.name)
+	work, err := r.l.newName(n.name, workMark)
 	if err != nil {
 		return findings{}, err
 	}
@@ -97,14 +95,6 @@ func (r *repairer) build(n *build, from *readable) (findings, error) {
 		return copied, err
 	}
 	return copied, r.l.fs.SyncDir(r.p.dir)
-}
-
-func (r *repairer) workName(name string) (string, error) {
-	n, err := r.l.random()
-	if err != nil {
-		return "", err
-	}
-	return name + workMark + hex.EncodeToString(binary.BigEndian.AppendUint64(nil, n)), nil
 }
 
 // write writes a segment into a new file and syncs it. The segment has an id of its
@@ -139,7 +129,7 @@ func (r *repairer) write(n *build, name string, from *readable) (copied findings
 				r.body = make([]byte, h.BodyLen)
 			}
 			r.body = r.body[:h.BodyLen]
-			if err := readFull(from.file, r.body, at+h.BodyAt()); err != nil {
+			if err := segment.ReadFull(from.file, r.body, at+h.BodyAt()); err != nil {
 				return err
 			}
 			u := *h

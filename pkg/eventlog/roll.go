@@ -54,12 +54,7 @@ func (p *partition) seal(a *active) ([]byte, *segment.Header, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		times := segment.NoBounds()
-		if h.Kind == segment.KindBatch {
-			if err := batch.Parse(at, &h); err == nil {
-				times = batch.Times
-			}
-		}
+		times, _ := batch.TimesOf(at, &h) // of what is damaged, none
 		t.Add(&h, times)
 	}
 	seal := t.Seal()

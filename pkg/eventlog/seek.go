@@ -344,11 +344,11 @@ func (l *Log) since(partition int, x *extent, t stream.Instant) (offset int64, e
 	defer dec.Close()
 	var buf []byte
 	return offset, l.walk(partition, x.bases, false, func(s *readable) (bool, error) {
-		if s.foreign || s.sealed && (s.seal.Times.Empty() || earlier(s.seal.Times.Max, t)) {
+		if s.foreign || s.sealed && (s.seal.Times.Empty() || s.seal.Times.Max.Before(t)) {
 			return true, nil
 		}
 		i := 0
-		for i < len(s.index) && (s.index[i].Times.Empty() || earlier(s.index[i].Times.Max, t)) {
+		for i < len(s.index) && (s.index[i].Times.Empty() || s.index[i].Times.Max.Before(t)) {
 			i++
 		}
 		sc, _, err := s.scanFrom(i, s.size)
@@ -362,7 +362,7 @@ func (l *Log) since(partition int, x *extent, t stream.Instant) (offset int64, e
 			if h.Base >= stop {
 				return false, nil
 			}
-			if h.Count == 0 || b.Parse(at, h) != nil || earlier(b.Times.Max, t) {
+			if h.Count == 0 || b.Parse(at, h) != nil || b.Times.Max.Before(t) {
 				return true, nil
 			}
 			if buf, err = dec.ReadBody(s.file, at, h, buf[:0]); err != nil && isInvalid(err) {
@@ -392,7 +392,7 @@ func firstSince(data []byte, h *segment.Header, b *segment.Batch, t stream.Insta
 	for i := 0; len(data) > 0; i++ {
 		n := bytes.IndexByte(data, '\n')
 		at, err := eventTime(r, &ev, data[:n], times.next())
-		if err == nil && !earlier(at, t) {
+		if err == nil && !at.Before(t) {
 			return i
 		}
 		data = data[n+1:]

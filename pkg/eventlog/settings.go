@@ -6,8 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"time"
+
+	"logtools/pkg/segment"
 )
 
 // Format is the number of the format that this package writes and reads.
@@ -83,13 +84,11 @@ func (s *Settings) encode() []byte {
 var sumMember = []byte(`,"crc":"`)
 
 func appendSum(b []byte) []byte {
-	sum := crc32.Checksum(b, castagnoli)
+	sum := segment.Checksum(b)
 	b = append(b, sumMember...)
 	b = hex.AppendEncode(b, []byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
 	return append(b, "\"}\n"...)
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // decode reads log.json. Its errors say what is wrong with the content.
 func (s *Settings) decode(b []byte) error {

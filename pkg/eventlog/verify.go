@@ -283,7 +283,7 @@ func (v *verifier) lines(at int64, h *segment.Header) error {
 		case err != nil:
 		case ev.Log.Kind != event.Missing || ev.Partition.Kind != event.Missing || ev.Offset.Kind != event.Missing:
 			err = errors.New("it has a position of its own")
-		case earlier(when, v.batch.Times.Min) || earlier(v.batch.Times.Max, when):
+		case when.Before(v.batch.Times.Min) || v.batch.Times.Max.Before(when):
 			err = errors.New("its time is outside of the bounds of its unit")
 		}
 		if err != nil {

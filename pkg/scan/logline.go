@@ -160,18 +160,9 @@ func (l *logLines) quick(line []byte, ev *event.Event) bool {
 		ev.SetValue(event.Value{Kind: event.Object, B: line})
 		return true
 	}
-	var at, key event.Value
-	rest := line[1:]
-	if t, after, ok := textMember(rest, `"time":"`); ok {
-		if len(t) < 20 || t[len(t)-1] != 'Z' || t[10] != 'T' || t[19] == ',' {
-			return false // it is to be written in UTC
-		}
-		at, rest = event.PlainValue(t), after
-	}
-	if k, after, ok := textMember(rest, `"key":"`); ok {
-		key, rest = event.PlainValue(k), after
-	} else if n, after, ok := digitsMember(rest, `"key":`); ok {
-		key, rest = event.RawValue(n), after
+	at, key, number, rest, ok := cutMembers(line[1:])
+	if !ok {
+		return false
 	}
 	const last = `"value":`
 	if len(rest) < len(last)+2 || string(rest[:len(last)]) != last {
@@ -188,14 +179,36 @@ func (l *logLines) quick(line []byte, ev *event.Event) bool {
 	}
 	l.shape, ev.Line = untimedShape, line
 	ev.SetValue(event.RawValue(value))
-	if at.Kind != event.Missing {
+	if at != nil {
 		l.shape = timedShape
-		ev.SetTime(at)
+		ev.SetTime(event.PlainValue(at))
 	}
-	if key.Kind != event.Missing {
-		ev.SetKey(key)
+	switch {
+	case number:
+		ev.SetKey(event.RawValue(key))
+	case key != nil:
+		ev.SetKey(event.PlainValue(key))
 	}
 	return true
+}
+
+// cutMembers cuts the members time and key, each if it is there, off what follows
+// the brace of an event: the text of the time, and that of the key, or its digits if
+// it is a number; nil if it is not there. ok is false if the time is not as it is
+// written out, in UTC.
+func cutMembers(b []byte) (at, key []byte, number bool, rest []byte, ok bool) {
+	if t, after, found := textMember(b, `"time":"`); found {
+		if len(t) < 20 || t[len(t)-1] != 'Z' || t[10] != 'T' || t[19] == ',' {
+			return nil, nil, false, b, false
+		}
+		at, b = t, after
+	}
+	if k, after, found := textMember(b, `"key":"`); found {
+		key, b = k, after
+	} else if n, after, found := digitsMember(b, `"key":`); found {
+		key, number, b = n, true, after
+	}
+	return at, key, number, b, true
 }
 
 var nameEnd = []byte(`value"`)

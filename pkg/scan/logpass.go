@@ -82,17 +82,12 @@ func cutPlain(data []byte) (value []byte, size int, s shape) {
 		}
 		return cutBare(data)
 	}
-	s = untimedShape
-	if t, after, ok := textMember(rest, `"time":"`); ok {
-		if len(t) < 20 || t[len(t)-1] != 'Z' || t[10] != 'T' || t[19] == ',' {
-			return nil, 0, anyShape
-		}
-		rest, s = after, timedShape
+	at, _, _, rest, ok := cutMembers(rest)
+	if !ok {
+		return nil, 0, anyShape
 	}
-	if _, after, ok := textMember(rest, `"key":"`); ok {
-		rest = after
-	} else if _, after, ok := digitsMember(rest, `"key":`); ok {
-		rest = after
+	if s = untimedShape; at != nil {
+		s = timedShape
 	}
 	const begin = `"value":`
 	if len(rest) < len(begin)+4 || string(rest[:len(begin)]) != begin {

@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"cmp"
 	"encoding/binary"
 	"math"
 
@@ -20,24 +19,16 @@ func NoBounds() Bounds {
 }
 
 // Empty says that they are those of no events.
-func (b Bounds) Empty() bool { return compare(b.Max, b.Min) < 0 }
+func (b Bounds) Empty() bool { return b.Max.Before(b.Min) }
 
 // Add widens b so that it holds o, too.
 func (b *Bounds) Add(o Bounds) {
-	if compare(o.Min, b.Min) < 0 {
+	if o.Min.Before(b.Min) {
 		b.Min = o.Min
 	}
-	if compare(o.Max, b.Max) > 0 {
+	if b.Max.Before(o.Max) {
 		b.Max = o.Max
 	}
-}
-
-// compare orders instants.
-func compare(a, b stream.Instant) int {
-	if c := cmp.Compare(a.Sec, b.Sec); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.Nsec, b.Nsec)
 }
 
 const boundsLen = 24

@@ -155,7 +155,7 @@ func readBody(r io.ReaderAt, at int64, h *Header, buf []byte) ([]byte, error) {
 		buf = make([]byte, n+n/4)
 	}
 	buf = buf[:n]
-	if err := readFull(r, buf, at+h.BodyAt()); err != nil {
+	if err := ReadFull(r, buf, at+h.BodyAt()); err != nil {
 		return buf, err
 	}
 	return buf, checkBody(at, h, buf)
@@ -250,9 +250,9 @@ func hasEmptyLine(data []byte) bool {
 
 var emptyLine = []byte("\n\n")
 
-// readFull fills p from byte at of r. A file that ends before is an error: it was
+// ReadFull fills p from byte at of r. A file that ends before is an error: it was
 // longer when its size was asked for.
-func readFull(r io.ReaderAt, p []byte, at int64) error {
+func ReadFull(r io.ReaderAt, p []byte, at int64) error {
 	n, err := r.ReadAt(p, at)
 	switch {
 	case n == len(p):

@@ -172,6 +172,19 @@ func (b *Batch) Parse(at int64, h *Header) error {
 	return nil
 }
 
+// TimesOf returns the bounds of the times of the events of h, the header of the
+// unit at byte at: those of none unless it is a BATCH, of which it fills in b. The
+// error is that of Parse.
+func (b *Batch) TimesOf(at int64, h *Header) (Bounds, error) {
+	if h.Kind != KindBatch {
+		return NoBounds(), nil
+	}
+	if err := b.Parse(at, h); err != nil {
+		return NoBounds(), err
+	}
+	return b.Times, nil
+}
+
 func parseOffsets(dst []int64, v []byte, h *Header) ([]int64, bool) {
 	next := h.Base
 	for range h.Count {

@@ -69,7 +69,7 @@ func (x Index) BeforeEvents(n int64) Entry {
 // BeforeTime returns a place before which all events are earlier than t.
 func (x Index) BeforeTime(t stream.Instant) Entry {
 	i := 0
-	for i < len(x) && (x[i].Times.Empty() || compare(x[i].Times.Max, t) < 0) {
+	for i < len(x) && (x[i].Times.Empty() || x[i].Times.Max.Before(t)) {
 		i++
 	}
 	return x.at(i)

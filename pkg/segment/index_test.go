@@ -160,14 +160,14 @@ func TestSeek(t *testing.T) {
 		got := x.BeforeTime(p)
 		// All before it are earlier, and the stretch behind it has one that is not.
 		for _, u := range units[:got.Units] {
-			if u.h.Count > 0 && compare(u.times.Max, p) >= 0 {
+			if u.h.Count > 0 && !u.times.Max.Before(p) {
 				t.Fatalf("%v: %+v skips a unit", p, got)
 			}
 		}
 		if i := len(x) - 1; got.At < x[i].At {
 			for i = 0; x[i].From != got.At; i++ {
 			}
-			if compare(x[i].Times.Max, p) < 0 {
+			if x[i].Times.Max.Before(p) {
 				t.Fatalf("%v: %+v is too early", p, got)
 			}
 		}

@@ -28,7 +28,7 @@ func (w *window) get(at int64, n, piece int) ([]byte, error) {
 		w.buf = make([]byte, n64)
 	}
 	w.buf, w.at = w.buf[:n64], at
-	if err := readFull(w.r, w.buf, at); err != nil {
+	if err := ReadFull(w.r, w.buf, at); err != nil {
 		w.buf = w.buf[:0]
 		return nil, err
 	}

@@ -104,6 +104,11 @@ type Instant struct {
 	Nsec int32 // 0 to 999,999,999
 }
 
+// Before says that i is earlier than u.
+func (i Instant) Before(u Instant) bool {
+	return i.Sec < u.Sec || i.Sec == u.Sec && i.Nsec < u.Nsec
+}
+
 // Batch is what is stored together, wholly or not at all: lines of one partition
 // in the uniform format, without their log, partition and offset, and with a time
 // only if it is the event's own.

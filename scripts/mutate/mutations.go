@@ -8,7 +8,7 @@ var mutations = []mutation{
 		"syncErr := a.sync()", "var syncErr error"},
 	{"the sync of a SEAL before the next segment", "roll.go", "func (p *partition) roll(",
 		"if err := a.sync(); err != nil {", "if err := error(nil); err != nil {"},
-	{"the sync of a new file", "log.go", "func (l *Log) create(",
+	{"the sync of a new file", "log.go", "func finish(",
 		"err = f.Sync()", "err = nil"},
 	{"the sync of what others have left", "recover.go", "func (p *partition) syncFirst(",
 		"if err := a.sync(); err != nil {", "if err := error(nil); err != nil {"},
@@ -19,7 +19,7 @@ var mutations = []mutation{
 	{"the sync of a damaged segment that is left", "roll.go", "func (p *partition) leave(",
 		"if err := a.sync(); err != nil {", "if err := error(nil); err != nil {"},
 	{"the sync of a copy in lost/", "recover.go", "func (p *partition) keepAs(",
-		"err = to.Sync()", "err = nil"},
+		"finish(to, copyRange(to, f, begin, end))", "errors.Join(copyRange(to, f, begin, end), to.Close())"},
 
 	// Syncs of names.
 	{"the directory sync of a replaced file", "log.go", "func (l *Log) replace(",
@@ -90,8 +90,6 @@ var mutations = []mutation{
 	// After an error.
 	{"a segment is given up after a failed sync", "append.go", "func (p *partition) commit(",
 		"return errors.Join(syncErr, p.abandon(a))", "return syncErr"},
-	{"a segment is given up: the sync of a SEAL failed", "roll.go", "func (p *partition) roll(",
-		"return errors.Join(err, p.abandon(a))", "return errors.Join(err)"},
 	{"a segment is given up: the sync of what others left failed", "recover.go", "func (p *partition) syncFirst(",
 		"return errors.Join(err, p.abandon(a))", "return err"},
 	{"a segment is given up: the sync behind a taken back write", "append.go", "func (p *partition) takeBack(",

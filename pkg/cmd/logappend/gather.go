@@ -130,10 +130,10 @@ func (g *gatherer) add(p *gathering, r *run, text []byte, now time.Time) {
 	}
 	p.Lines = g.buffers.append(p.Lines, text)
 	if r.timed {
-		if p.Timed == 0 || before(r.min, p.MinTime) {
+		if p.Timed == 0 || r.min.Before(p.MinTime) {
 			p.MinTime = r.min
 		}
-		if p.Timed == 0 || before(p.MaxTime, r.max) {
+		if p.Timed == 0 || p.MaxTime.Before(r.max) {
 			p.MaxTime = r.max
 		}
 		p.Timed += r.count

@@ -10,6 +10,7 @@ import (
 
 	"logtools/pkg/cli"
 	"logtools/pkg/cmd/reader"
+	"logtools/pkg/eventlog"
 	"logtools/pkg/scan"
 	"logtools/pkg/stream"
 	"logtools/pkg/when"
@@ -53,24 +54,14 @@ logcat -w '.status>=500' app.ndjson | logappend --tee errors`,
 	}
 }
 
-const (
-	maxBatchBytes = 256 << 20
-	usualMaxLine  = 16 << 20
-	maxMaxLine    = 1 << 30
-)
+const maxBatchBytes = 256 << 20
 
 func (o *options) addFlags(f *cli.Flags) {
-	o.Input, o.Bad, o.TZ, o.Progress = "json", cli.PolicySkip, "UTC", "auto"
-	o.MaxLine = usualMaxLine
-	inputs := reader.Inputs()
-	f.String(&o.Key, cli.FlagDoc{Name: "key", Short: "k", Value: "EXPR",
-		Once:  "a key of several members is an array: -k '[.a,.b]'",
-		Usage: "event key; it decides the partition"})
-	f.String(&o.Time, cli.FlagDoc{Name: "time", Short: "t", Value: "EXPR",
-		Once:  "the first that is there: -t '.a // .b'",
-		Usage: "event time, stored with it; without one it is that of its append"})
-	f.String(&o.Input, cli.FlagDoc{Name: "input", Short: "i", Value: "FORMAT", Choices: inputs.Names, Instead: inputs.Instead,
-		Usage: "format of standard input"})
+	o.Input = "json"
+	o.ReaderFlags.Add(f, reader.Inputs(), cli.Formats{})
+	f.Describe("key", "event key; it decides the partition")
+	f.Describe("time", "event time, stored with it; without one it is that of its append")
+	f.Describe("input", "format of standard input")
 	f.Count(&o.partitions, cli.FlagDoc{Name: "partitions", Value: "N",
 		Usage: "partitions of a new log, else 1; fixed from then on"})
 	f.Bool(&o.tee, cli.FlagDoc{Name: "tee",
@@ -86,7 +77,7 @@ func (o *options) addFlags(f *cli.Flags) {
 		Usage: "largest batch; only one longer event makes a larger one"})
 	f.Count(&o.expect, cli.FlagDoc{Name: "expect", Value: "N",
 		Usage: "store the whole input as one batch, only if N is the next offset"})
-	f.String(&o.cleanup, cli.FlagDoc{Name: "cleanup", Value: "WHAT", Choices: []string{"none", "compact", "delete", "compact,delete"},
+	f.String(&o.cleanup, cli.FlagDoc{Name: "cleanup", Value: "WHAT", Choices: eventlog.Cleanups,
 		Instead: map[string]string{"delete,compact": "try --cleanup=compact,delete"},
 		Usage:   "setting of the log: what is to become of old events; not carried out yet"})
 	f.String(&o.retainAge, cli.FlagDoc{Name: "retain-age", Value: "DURATION",
@@ -97,29 +88,6 @@ func (o *options) addFlags(f *cli.Flags) {
 		Usage: "setting of the log: how large a file becomes, usually 128M"})
 	f.String(&o.lockTimeout, cli.FlagDoc{Name: "lock-timeout", Value: "DURATION",
 		Usage: "how long to wait for another process's lock"})
-	f.String(&o.Where, cli.FlagDoc{Name: "where", Short: "w", Value: "EXPR",
-		Once:  "join them with and: -w 'A and B'",
-		Usage: "only events for which this is true"})
-	f.String(&o.Since, cli.FlagDoc{Name: "since", Short: "S", Value: "TIME",
-		Once:  "give only the later one",
-		Usage: "only events at or after this time: RFC 3339, a date, -1h30m, today, yesterday"})
-	f.String(&o.Until, cli.FlagDoc{Name: "until", Short: "U", Value: "TIME",
-		Once:  "give only the earlier one",
-		Usage: "only events before this time"})
-	f.String(&o.Bad, cli.FlagDoc{Name: "bad", Value: "WHAT", Choices: []string{cli.PolicySkip, cli.PolicyOK, cli.PolicyFail},
-		Usage: "skip bad lines (exit 3), skip them (exit 0), or stop at the first"})
-	f.String(&o.Rejects, cli.FlagDoc{Name: "rejects", Value: "FILE", File: true,
-		Usage: "keep bad lines here, byte for byte"})
-	f.Size(&o.MaxLine, 1, maxMaxLine, cli.FlagDoc{Name: "max-line", Value: "SIZE",
-		Usage: "longest line; a longer one is bad"})
-	f.Bool(&o.Prefix, cli.FlagDoc{Name: "prefix",
-		Usage: "text before the JSON of a line becomes the header prefix"})
-	f.Bool(&o.Lossy, cli.FlagDoc{Name: "lossy",
-		Usage: "with -i text: replace what is no UTF-8 by U+FFFD"})
-	f.String(&o.TZ, cli.FlagDoc{Name: "tz", Value: "ZONE",
-		Usage: "zone of times that have none, such as Europe/Berlin or +02:00"})
-	f.String(&o.Progress, cli.FlagDoc{Name: "progress", Value: "WHEN", Choices: []string{"auto", "always", "never"},
-		Usage: "show progress on standard error"})
 	const shape = "logcat -m EXPR | logappend LOG"
 	f.Instead(map[string]string{
 		"-m": shape, "--map": shape,
@@ -301,7 +269,10 @@ func explain(err error, stored int64) error {
 	if errors.As(err, &expect) { // which says that nothing was stored
 		return cli.WithExit(err, cli.Unmet)
 	}
-	exit := exitOf(err)
+	exit, ok := reader.StatusOf(err)
+	if !ok {
+		exit = cli.Failed
+	}
 	hint := ""
 	var h interface{ Hint() string }
 	if errors.As(err, &h) {

@@ -67,19 +67,15 @@ func nextRun(b []byte) (r run, lines, rest []byte) {
 // add takes the next line in.
 func (r *run) add(n int, at stream.Instant) {
 	if r.timed {
-		if r.count == 0 || before(at, r.min) {
+		if r.count == 0 || at.Before(r.min) {
 			r.min = at
 		}
-		if r.count == 0 || before(r.max, at) {
+		if r.count == 0 || r.max.Before(at) {
 			r.max = at
 		}
 	}
 	r.bytes += n
 	r.count++
-}
-
-func before(a, b stream.Instant) bool {
-	return a.Sec < b.Sec || a.Sec == b.Sec && a.Nsec < b.Nsec
 }
 
 // lines says how events become the lines of a log. It is shared by the workers.

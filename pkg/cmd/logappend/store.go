@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"logtools/pkg/cli"
-	"logtools/pkg/event"
 	"logtools/pkg/eventlog"
 	"logtools/pkg/stream"
 )
@@ -52,22 +51,4 @@ func openLog(ctx context.Context, w *wanted, warn func(msg string)) (*openedLog,
 			return l.Appender(eventlog.AppendOptions{NoSync: w.noSync, LockTimeout: timeout})
 		},
 	}, nil
-}
-
-// exitOf returns the status of an error of the log.
-func exitOf(err error) cli.Exit {
-	var (
-		locked  *eventlog.LockError
-		setting *eventlog.SettingError
-		damaged *event.DamagedError
-	)
-	switch {
-	case errors.As(err, &locked):
-		return cli.Locked
-	case errors.As(err, &setting):
-		return cli.Usage
-	case errors.As(err, &damaged):
-		return cli.Damaged
-	}
-	return cli.Failed
 }

@@ -309,7 +309,7 @@ func (r *run) verify(l *eventlog.Log, partition int) (damaged bool, err error) {
 		return damaged, r.ctx.Err()
 	}
 	if err != nil {
-		if _, statErr := os.Stat(partitionDir(l, partition)); errors.Is(statErr, fs.ErrNotExist) {
+		if _, statErr := os.Stat(l.PartitionDir(partition)); errors.Is(statErr, fs.ErrNotExist) {
 			r.s.Report(fmt.Errorf("partition %d is missing: %w", partition, asOpen(statErr)), cli.Damaged)
 			return damaged, errMissing
 		}
@@ -333,11 +333,7 @@ func (r *run) verify(l *eventlog.Log, partition int) (damaged bool, err error) {
 		state = fmt.Sprintf("damaged in %s", plural(int64(v.Damaged), "place"))
 	}
 	return damaged, r.line(fmt.Sprintf("%s/%d: %s, %s, %s, %s", l.Name(), partition,
-		plural(int64(v.Segments), "segment"), plural(v.Events, "event"), size(v.Bytes), state))
-}
-
-func partitionDir(l *eventlog.Log, partition int) string {
-	return filepath.Join(l.Path(), fmt.Sprintf("%05d", partition))
+		plural(int64(v.Segments), "segment"), plural(v.Events, "event"), cli.Humane(float64(v.Bytes)), state))
 }
 
 // explain gives an error of a log the status and the hint that it has. After a
@@ -382,17 +378,4 @@ func plural(n int64, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// size writes a number of bytes for people: 893 MB.
-func size(n int64) string {
-	units := []string{"B", "kB", "MB", "GB", "TB"}
-	f, u := float64(n), 0
-	for f >= 999.5 && u < len(units)-1 {
-		f, u = f/1000, u+1
-	}
-	if u > 0 && f < 9.95 {
-		return fmt.Sprintf("%.1f %s", f, units[u])
-	}
-	return fmt.Sprintf("%.0f %s", f, units[u])
 }

@@ -35,7 +35,7 @@ func TestSize(t *testing.T) {
 	for n, want := range map[int64]string{
 		0: "0 B", 999: "999 B", 1000: "1.0 kB", 9949: "9.9 kB", 10_000: "10 kB", 893_000_000: "893 MB", 999_600: "1.0 MB", 5e15: "5000 TB",
 	} {
-		if got := size(n); got != want {
+		if got := cli.Humane(float64(n)); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}
 	}

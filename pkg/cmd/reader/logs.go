@@ -339,20 +339,37 @@ func instant(t *when.Time) *stream.Instant {
 	return &stream.Instant{Sec: t.Sec, Nsec: t.Nsec}
 }
 
-// WithStatus gives the errors of logs their exit status and their hint: damaged, gone,
-// or what the caller takes for usual.
+// WithStatus gives the errors of logs their exit status (see StatusOf) and their
+// hint.
 func WithStatus(err error) error {
 	var hint interface{ Hint() string }
 	if errors.As(err, &hint) && hint.Hint() != "" {
 		err = cli.WithHint(err, hint.Hint())
 	}
-	var damaged *event.DamagedError
-	var gone *event.GoneError
-	switch {
-	case errors.As(err, &damaged):
-		return cli.WithExit(err, cli.Damaged)
-	case errors.As(err, &gone):
-		return cli.WithExit(err, cli.Gone)
+	if exit, ok := StatusOf(err); ok {
+		return cli.WithExit(err, exit)
 	}
 	return err
+}
+
+// StatusOf returns the exit status of an error of a log; false if it is what the
+// caller takes for usual.
+func StatusOf(err error) (exit cli.Exit, ok bool) {
+	var (
+		damaged *event.DamagedError
+		gone    *event.GoneError
+		locked  *eventlog.LockError
+		setting *eventlog.SettingError
+	)
+	switch {
+	case errors.As(err, &setting):
+		return cli.Usage, true
+	case errors.As(err, &locked):
+		return cli.Locked, true
+	case errors.As(err, &damaged):
+		return cli.Damaged, true
+	case errors.As(err, &gone):
+		return cli.Gone, true
+	}
+	return 0, false
 }

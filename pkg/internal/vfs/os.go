@@ -30,14 +30,15 @@ func (OS) Open(name string, flag Flag) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
 		f.Close()
 		if err == nil {
 			err = &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
 		}
 		return nil, err
 	}
-	return osFile{f}, nil
+	return osFile{f, st}, nil
 }
 
 // Mkdir is FS.Mkdir.
@@ -94,7 +95,10 @@ func (OS) Lock(name string) (Lock, error) {
 func (OS) Watch(dir string) (Watch, error) { return watchDir(dir) }
 
 // osFile is a File.
-type osFile struct{ *os.File }
+type osFile struct {
+	*os.File
+	opened fs.FileInfo // when it was opened, for which file it is
+}
 
 // Size is File.Size.
 func (f osFile) Size() (int64, error) {
@@ -114,8 +118,7 @@ func (f osFile) HasName(name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	st, err := f.Stat()
-	return err == nil && os.SameFile(st, named), err
+	return os.SameFile(f.opened, named), nil
 }
 
 // control makes a system call with a file, which stays open until it returns.
