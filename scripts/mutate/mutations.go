@@ -90,6 +90,8 @@ var mutations = []mutation{
 	// After an error.
 	{"a segment is given up after a failed sync", "append.go", "func (p *partition) commit(",
 		"return errors.Join(syncErr, p.abandon(a))", "return syncErr"},
+	{"a segment is given up: the sync of a SEAL failed", "roll.go", "func (p *partition) roll(",
+		"return errors.Join(err, p.abandon(a))", "return errors.Join(err)"},
 	{"a segment is given up: the sync of what others left failed", "recover.go", "func (p *partition) syncFirst(",
 		"return errors.Join(err, p.abandon(a))", "return err"},
 	{"a segment is given up: the sync behind a taken back write", "append.go", "func (p *partition) takeBack(",
