@@ -21,7 +21,7 @@ import (
 const tortureEnv = "LOGTOOLS_TORTURE"
 
 // tortures is how many of them go on for as long as they may.
-const tortures = 4
+const tortures = 5
 
 // torture calls round with 0, 1, 2… until the time is over, but at least least
 // times. seed is new in each run, and told when a round fails.

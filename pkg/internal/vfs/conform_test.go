@@ -290,6 +290,37 @@ var conformance = []struct {
 		defer cancel()
 		d.want(d.lock("l").Lock(long), nil)
 	}},
+	{"lock taken", func(d dirFS) {
+		ctx := d.t.Context()
+		a, b, c := d.lock("l"), d.lock("l"), d.lock("l")
+		d.taken(a, false)
+		d.taken(b, false)
+		d.try(a, true) // whoever looked has taken nothing
+		d.taken(a, false)
+		d.taken(b, true)
+		d.taken(c, true)
+		d.try(a, true) // a has it still, and wholly
+		d.try(b, false)
+		d.taken(b, true)
+		d.try(d.lock("l"), false)
+		short, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+		defer cancel()
+		b.Lock(short)
+		d.taken(b, true)
+		d.taken(c, true)
+		d.want(a.Unlock(), nil)
+		long, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		d.want(b.Lock(long), nil)
+		d.taken(b, false)
+		d.taken(a, true)
+		d.want(b.Close(), nil)
+		d.taken(a, false)
+		d.taken(c, false)
+		d.want(a.Close(), nil)
+		_, err := a.Taken()
+		d.want(err, fs.ErrClosed)
+	}},
 	{"lock is of the file", func(d dirFS) {
 		a := d.lock("l")
 		d.try(a, true)
@@ -352,6 +383,13 @@ func (d dirFS) try(l vfs.Lock, want bool) {
 	d.t.Helper()
 	if got, err := l.TryLock(); got != want || err != nil {
 		d.t.Errorf("TryLock = %v, %v, want %v", got, err, want)
+	}
+}
+
+func (d dirFS) taken(l vfs.Lock, want bool) {
+	d.t.Helper()
+	if got, err := l.Taken(); got != want || err != nil {
+		d.t.Errorf("Taken = %v, %v, want %v", got, err, want)
 	}
 }
 

@@ -100,6 +100,27 @@ func (l *flock) try() (bool, error) {
 	return false, err
 }
 
+// Taken is Lock.Taken.
+func (l *flock) Taken() (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.waiting != nil: // to look would take away what it may be given just now
+		return true, nil
+	case l.held: // likewise
+		return false, nil
+	}
+	// A shared lock keeps out who wants the whole, but no other who looks.
+	err := l.call(syscall.LOCK_SH | syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, l.unlock()
+}
+
 // Unlock is Lock.Unlock.
 func (l *flock) Unlock() error {
 	l.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -72,10 +73,18 @@ func TestLockOfProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	look, err := vfs.OS{}.Lock(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer look.Close()
 	wantHeld := func() {
 		t.Helper()
 		if got, err := l.TryLock(); got || err != nil {
 			t.Errorf("TryLock = %v, %v", got, err)
+		}
+		if got, err := l.Taken(); !got || err != nil {
+			t.Errorf("Taken = %v, %v", got, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
@@ -88,6 +97,9 @@ func TestLockOfProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantHeld()
+	if taken, err := look.Taken(); !taken || err != nil {
+		t.Errorf("Taken = %v, %v", taken, err)
+	}
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +108,33 @@ func TestLockOfProcess(t *testing.T) {
 	if err := l.Lock(ctx); err != nil {
 		t.Fatal(err)
 	}
+	l.Unlock()
+	if taken, err := look.Taken(); taken || err != nil {
+		t.Errorf("Taken = %v, %v when nobody is left", taken, err)
+	}
+}
+
+// Who looks is not seen by others who look.
+func TestTakenTogether(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "lock")
+	var wg sync.WaitGroup
+	for range 4 {
+		l, err := vfs.OS{}.Lock(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		wg.Go(func() {
+			for range 2000 {
+				if taken, err := l.Taken(); taken || err != nil {
+					t.Errorf("Taken = %v, %v", taken, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestNetwork(t *testing.T) {

@@ -71,6 +71,10 @@ type Lock interface {
 	Lock(ctx context.Context) error
 	// TryLock reports whether it got the lock at once.
 	TryLock() (bool, error)
+	// Taken reports whether another holder has the lock, or had it when this one
+	// began to wait for it. It takes nothing that another Taken would see; a TryLock
+	// elsewhere may fail while it looks.
+	Taken() (bool, error)
 	Unlock() error
 	// Close releases the lock, too.
 	Close() error

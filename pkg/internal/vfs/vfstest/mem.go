@@ -34,6 +34,7 @@ const (
 	OpenLock Kind = "openlock"
 	Lock     Kind = "lock" // listed when it is got, or given up
 	TryLock  Kind = "trylock"
+	Taken    Kind = "taken"
 	Unlock   Kind = "unlock" // never fails by Mem.Fail, nor do the Closes
 	Watch    Kind = "watch"
 	Read     Kind = "read"

@@ -132,7 +132,7 @@ func named(o Op, err error) error {
 		return &os.LinkError{Op: op, Old: o.Name, New: o.To, Err: err}
 	case Create, OpenLock, ReadDir, SyncDir:
 		op = "open"
-	case Lock, TryLock, Unlock:
+	case Lock, TryLock, Taken, Unlock:
 		op = "flock"
 	case Size:
 		op = "stat"
@@ -385,6 +385,19 @@ func (l *lock) TryLock() (got bool, err error) {
 		return err
 	})
 	return got, err
+}
+
+// Taken is vfs.Lock.Taken.
+func (l *lock) Taken() (taken bool, err error) {
+	err = l.p.do(Op{Kind: Taken, Name: l.name}, func(*fault) error {
+		if l.closed {
+			return os.ErrClosed
+		}
+		h := l.p.m.holders[l.node]
+		taken = h != nil && h != l
+		return nil
+	})
+	return taken, err
 }
 
 // Unlock is vfs.Lock.Unlock.
