@@ -50,8 +50,8 @@ func compileSlowOnly(src string, fields *event.Fields) (*Program, error) {
 		return nil, err
 	}
 	use := survey(q)
-	p := &Program{src: src}
-	if p.slow, err = compileSlow(src, q, use); err != nil {
+	p := &Program{src: src, use: use}
+	if p.slow, err = compileSlow(src, q, use, envelope[:]); err != nil {
 		return nil, err
 	}
 	p.slow.ask(q, use, fields)

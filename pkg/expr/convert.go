@@ -435,6 +435,8 @@ func (r *Runner) envelope(ev *event.Event, name string) event.Value {
 		v = ev.Headers
 	case "$event":
 		return r.wholeEvent(ev)
+	case varE:
+		v = ev.Value()
 	}
 	if v.Kind == event.Missing {
 		v.Kind = event.Null

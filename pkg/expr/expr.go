@@ -18,6 +18,7 @@
 // (The environment is left out because a program may come from another user
 // than the one who owns the process.) `.` is the event's value; $key, $time,
 // $offset, $partition, $log, $headers and $event are the rest of it.
+// A Fold has a state as `.` instead, and the event's value as $e.
 //
 // # What is fast
 //
@@ -73,36 +74,22 @@ const (
 // Program is a compiled jq program. It does not change after Compile and may be
 // shared by any number of goroutines, each with its own Runner.
 type Program struct {
-	src      string
-	usesTime bool
-	raw      *rawProgram // nil: not for the raw engine
-	slow     *slowProgram
+	src  string
+	use  *usage
+	raw  *rawProgram // nil: not for the raw engine
+	slow *slowProgram
 }
 
 // Compile parses and compiles src. The members of the event's value that the
 // program reads are added to fields; readers fill ev.Slots accordingly. The
 // error is a *SyntaxError.
 func Compile(src string, fields *event.Fields) (*Program, error) {
-	q, err := parse(src)
+	q, use, err := parseProgram(src)
 	if err != nil {
 		return nil, err
 	}
-	use := survey(q)
-	if use.forbidden != "" {
-		return nil, syntaxErrorAt(src, use.forbidden, -1, "%s is not available here", use.forbidden)
-	}
-	if len(q.Imports) > 0 || q.Meta != nil {
-		word := "module"
-		if len(q.Imports) > 0 {
-			word = "import"
-			if q.Imports[0].IncludePath != "" {
-				word = "include"
-			}
-		}
-		return nil, syntaxErrorAt(src, word, -1, "modules are not available here")
-	}
-	p := &Program{src: src, usesTime: use.vars["$time"] || use.vars["$event"]}
-	p.slow, err = compileSlow(src, q, use)
+	p := &Program{src: src, use: use}
+	p.slow, err = compileSlow(src, q, use, envelope[:])
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +102,29 @@ func Compile(src string, fields *event.Fields) (*Program, error) {
 	}
 	p.slow.ask(q, use, fields)
 	return p, nil
+}
+
+// parseProgram parses src and refuses what reaches outside the event.
+func parseProgram(src string) (*gojq.Query, *usage, error) {
+	q, err := parse(src)
+	if err != nil {
+		return nil, nil, err
+	}
+	use := survey(q)
+	if use.forbidden != "" {
+		return nil, nil, syntaxErrorAt(src, use.forbidden, -1, "%s is not available here", use.forbidden)
+	}
+	if len(q.Imports) > 0 || q.Meta != nil {
+		word := "module"
+		if len(q.Imports) > 0 {
+			word = "import"
+			if q.Imports[0].IncludePath != "" {
+				word = "include"
+			}
+		}
+		return nil, nil, syntaxErrorAt(src, word, -1, "modules are not available here")
+	}
+	return q, use, nil
 }
 
 func parse(src string) (q *gojq.Query, err error) {
@@ -135,7 +145,11 @@ func parse(src string) (q *gojq.Query, err error) {
 
 // UsesTime says whether the program reads $time (or $event): then the event's
 // time must have been resolved before it is run.
-func (p *Program) UsesTime() bool { return p.usesTime }
+func (p *Program) UsesTime() bool { return p.use.vars["$time"] || p.use.vars["$event"] }
+
+// Uses says whether the program names a variable (given with its $) or calls a
+// function of that name anywhere.
+func (p *Program) Uses(name string) bool { return p.use.names(name) }
 
 // Fast says whether the program runs on the raw bytes.
 func (p *Program) Fast() bool { return p.raw != nil }
@@ -170,6 +184,8 @@ type Runner struct {
 	left  int  // iterations that the running program may still make
 
 	resets uint
+
+	state event.Value // of the running fold
 
 	sessions map[*slowProgram]*session
 	budget   budget         // of the running one

@@ -71,8 +71,16 @@ type rawProgram struct {
 	append generator // of other programs: appends to r.vals
 }
 
-func compileRaw(q *gojq.Query, fields *event.Fields) (p *rawProgram) {
-	c := &compiler{fields: fields, final: true}
+func compileRaw(q *gojq.Query, fields *event.Fields) *rawProgram {
+	return newCompiler(fields).program(q, true)
+}
+
+// newCompiler returns a compiler whose programs ask for members in fields.
+func newCompiler(fields *event.Fields) *compiler { return &compiler{fields: fields, final: true} }
+
+// program compiles q; nil if it is not for the raw engine. root says that `.` is
+// the event's value; else that is $e, and `.` what the program is run on.
+func (c *compiler) program(q *gojq.Query, root bool) (p *rawProgram) {
 	defer func() {
 		if x := recover(); x != nil {
 			if _, ok := x.(unsupported); !ok {
@@ -81,7 +89,7 @@ func compileRaw(q *gojq.Query, fields *event.Fields) (p *rawProgram) {
 			p = nil
 		}
 	}()
-	n := c.query(q, true)
+	n := c.query(q, root)
 	p = &rawProgram{fn: n.fn, slot: -1}
 	if n.path != nil {
 		p.slot = n.path.last

@@ -160,6 +160,9 @@ func (c *compiler) variable(name string) *node {
 			return singleNode(func(r *Runner, _ event.Value) (event.Value, status) { return r.regs[b.reg], sOK })
 		}
 	}
+	if name == varE {
+		return rootNode(nil)
+	}
 	return singleNode(func(r *Runner, _ event.Value) (event.Value, status) { return r.envelope(r.ev, name), sOK })
 }
 

@@ -23,6 +23,7 @@ type slowProgram struct {
 	code  *gojq.Code
 	vars  []string // the envelope variables that it is given, in order
 	whole bool     // decode the whole value, not only members
+	fold  bool     // the input is the runner's state
 	// members are the members of the value that the program reads.
 	members []slot
 }
@@ -90,14 +91,15 @@ type slot struct {
 	n    int
 }
 
-func compileSlow(src string, q *gojq.Query, use *usage) (s *slowProgram, err error) {
+// compileSlow compiles a program that is given those of the variables that it uses.
+func compileSlow(src string, q *gojq.Query, use *usage, variables []string) (s *slowProgram, err error) {
 	defer func() {
 		if x := recover(); x != nil {
 			s, err = nil, &SyntaxError{Src: src, Msg: event.OneLine(fmt.Sprintf("program cannot be compiled: %v", x))}
 		}
 	}()
 	s = &slowProgram{whole: true}
-	for _, name := range envelope {
+	for _, name := range variables {
 		if use.vars[name] {
 			s.vars = append(s.vars, name)
 		}
@@ -178,6 +180,9 @@ func (s *slowProgram) once(r *Runner, ev *event.Event, whole, keep bool) (err er
 		in = given
 	}
 	steps := maxSteps + stepsPerByte*int64(len(ev.Line))
+	if s.fold {
+		steps += stepsPerByte * int64(len(r.state.B))
+	}
 	r.budget.left = steps
 	machine := r.sessions[s]
 	if machine == nil {
@@ -216,6 +221,9 @@ func (s *slowProgram) once(r *Runner, ev *event.Event, whole, keep bool) (err er
 var errResults = &event.BadError{Reason: fmt.Sprintf("program gives more than %d results", maxResults)}
 
 func (s *slowProgram) input(r *Runner, ev *event.Event, whole bool) (any, error) {
+	if s.fold {
+		return r.decode(r.state)
+	}
 	if whole || !ev.IsObject() {
 		return r.decode(ev.Value())
 	}

@@ -8,6 +8,7 @@ var envelope = [...]string{"$key", "$time", "$offset", "$partition", "$log", "$h
 // usage is what a walk over a parse tree finds.
 type usage struct {
 	vars      map[string]bool // variables named anywhere, with their $
+	calls     map[string]bool // functions called anywhere
 	defs      map[string]bool // functions and parameters that the program defines
 	forbidden string          // a function or variable that programs must not use
 }
@@ -22,7 +23,7 @@ func forbidden(name string) bool {
 }
 
 func survey(q *gojq.Query) *usage {
-	u := &usage{vars: make(map[string]bool), defs: make(map[string]bool)}
+	u := &usage{vars: make(map[string]bool), calls: make(map[string]bool), defs: make(map[string]bool)}
 	u.query(q)
 	return u
 }
@@ -33,11 +34,16 @@ func (u *usage) name(s string) {
 	}
 	if s[0] == '$' {
 		u.vars[s] = true
+	} else {
+		u.calls[s] = true
 	}
 	if u.forbidden == "" && forbidden(s) {
 		u.forbidden = s
 	}
 }
+
+// names is Program.Uses.
+func (u *usage) names(name string) bool { return u.vars[name] || u.calls[name] }
 
 func (u *usage) query(q *gojq.Query) {
 	if q == nil {

@@ -218,3 +218,7 @@ func isWord(c byte) bool {
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// NotHere returns an error at the first place of src where a name stands, for a
+// program that compiles, but must not use it where it is.
+func NotHere(src, name, msg string) *SyntaxError { return syntaxErrorAt(src, name, -1, "%s", msg) }
