@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"logtools/pkg/segment"
@@ -24,6 +26,12 @@ type AppendOptions struct {
 	// Workers is how many batches are compressed at the same time; 0 is one per
 	// core.
 	Workers int
+	// Guard keeps the rules of the log; nil if it has none.
+	Guard Guard
+	// StopAtRefused: the first event that the rules refuse ends all appending. What
+	// was not written by then is not stored (*stream.StoppedError), and of its own
+	// batch only what comes before it; nothing, if that batch has an Expect.
+	StopAtRefused bool
 }
 
 // MaxBatch is the most bytes that the lines of a batch may have.
@@ -38,6 +46,11 @@ const MaxBatch = segment.MaxRaw
 // of one that waits for its acknowledgements take the short way: all of it at once
 // in the caller's goroutine.
 //
+// If the log has rules a batch is prepared for its judgement where it is compressed,
+// and judged under the lock, when all is known that comes before it. What is refused
+// is left out, and told with the Ack, which comes when that is durable that the
+// refusals rest upon.
+//
 // Memory: the lines and bodies of two batches per worker and two more.
 type Appender struct {
 	l    *Log
@@ -50,6 +63,7 @@ type Appender struct {
 	busy    sync.WaitGroup
 	workers sync.WaitGroup
 	closed  bool
+	stopped atomic.Pointer[stream.StoppedError] // nil: not yet
 
 	mu   sync.Mutex
 	free []*job
@@ -60,6 +74,13 @@ type job struct {
 	batch  *stream.Batch
 	done   func(stream.Ack, error)
 	packed chan error // the body is there
+	err    error      // why nothing of it is stored
+
+	// With rules.
+	guard    Guard
+	prepared any // for Keeper.Judge
+	refused  []stream.Refusal
+	stopped  bool
 }
 
 // writer writes the batches of one partition.
@@ -74,10 +95,10 @@ type writer struct {
 	failed  error // nothing more is stored
 }
 
-// group is what was written without giving up the lock.
+// group is what was written without giving up the lock, or was to be.
 type group struct {
 	jobs []*job
-	act  *active
+	act  *active // nil: nothing is stored
 	upTo head
 }
 
@@ -85,14 +106,23 @@ type group struct {
 // nothing else is going on.
 const direct = 64 << 10
 
-// Appender returns a new Appender, which must be closed.
+// Appender returns a new Appender, which must be closed. It is an error if the log
+// has rules and there is no Guard, or the other way round.
 func (l *Log) Appender(o AppendOptions) (*Appender, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
+	if l.settings.Rules.None() != (o.Guard == nil) {
+		return nil, fmt.Errorf("%s: a log with rules is appended to with a guard, and one without is not", l.path)
+	}
 	// Whoever made the log may have been killed before its name was durable.
 	if err := l.fs.SyncDir(filepath.Dir(l.path)); err != nil {
 		return nil, err
+	}
+	if o.Guard != nil { // or before the rules were
+		if err := l.fs.SyncDir(l.path); err != nil {
+			return nil, err
+		}
 	}
 	n := 2*o.Workers + 2
 	a := &Appender{
@@ -137,9 +167,7 @@ func (a *Appender) Append(ctx context.Context, b *stream.Batch, done func(stream
 			w.finish(j, stream.Ack{}, w.fail(err))
 			return nil
 		}
-		if g := w.write([]*job{j}); g.act != nil {
-			w.commit(g)
-		}
+		w.commit(w.write([]*job{j}))
 		return nil
 	}
 	a.jobs <- j
@@ -155,6 +183,10 @@ func (a *Appender) writer(partition int) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.rules = &a.l.settings.Rules
+	if a.o.Guard != nil {
+		p.keep = &keeping{guard: a.o.Guard, stop: a.o.StopAtRefused}
+	}
 	w := &writer{a: a, p: p, in: make(chan *job, cap(a.room)), written: make(chan group, cap(a.room))}
 	a.writers[partition] = w
 	a.workers.Go(w.writeAll)
@@ -169,7 +201,7 @@ func (a *Appender) job(b *stream.Batch, done func(stream.Ack, error)) *job {
 	if n := len(a.free); n > 0 {
 		j, a.free = a.free[n-1], a.free[:n-1]
 	}
-	j.batch, j.done, j.expect = b, done, b.Expect
+	j.batch, j.done, j.expect, j.guard = b, done, b.Expect, a.o.Guard
 	j.timed = b.Timed
 	j.bounds = segment.NoBounds()
 	if b.Timed > 0 {
@@ -185,7 +217,8 @@ func (a *Appender) recycle(j *job) {
 	if cap(j.buf) > keepBody {
 		j.buf = nil
 	}
-	j.batch, j.done = nil, nil
+	j.batch, j.done, j.err = nil, nil, nil
+	j.prepared, j.refused, j.stopped = nil, nil, false
 	a.mu.Lock()
 	a.free = append(a.free, j)
 	a.mu.Unlock()
@@ -211,6 +244,11 @@ func (j *job) pack(enc *segment.Encoder) error {
 		return nil
 	}
 	var err error
+	if j.guard != nil {
+		if j.prepared, err = j.guard.Prepare(j.batch); err != nil {
+			return err
+		}
+	}
 	j.buf, err = enc.Encode(j.buf[:batchRoom], j.batch.Lines, &j.h)
 	if err == nil && int(j.h.Count) != j.batch.Count {
 		err = fmt.Errorf("a batch of %d lines that says %d", j.h.Count, j.batch.Count)
@@ -221,9 +259,8 @@ func (j *job) pack(enc *segment.Encoder) error {
 // writeAll writes what comes, in order.
 func (w *writer) writeAll() {
 	defer close(w.written)
-	var jobs []*job
 	for j := range w.in {
-		jobs = append(jobs[:0], j)
+		jobs := []*job{j}
 		err := <-j.packed
 		// What is compressed by now goes with it.
 		for more := err == nil; more; {
@@ -244,15 +281,11 @@ func (w *writer) writeAll() {
 		if err != nil {
 			w.fail(err)
 		}
-		if g := w.write(jobs); g.act != nil {
-			w.written <- g
-			jobs = nil
-		}
+		w.written <- w.write(jobs)
 	}
 }
 
-// write writes batches under the lock. Those that it cannot write are done then;
-// the others are the group.
+// write writes batches under the lock. Those that it cannot write have an error then.
 func (w *writer) write(jobs []*job) group {
 	err := w.error()
 	if err == nil {
@@ -262,54 +295,72 @@ func (w *writer) write(jobs []*job) group {
 	}
 	if err != nil {
 		for _, j := range jobs {
-			w.finish(j, stream.Ack{}, err)
+			j.err = err
 		}
-		return group{}
+		return group{jobs: jobs}
 	}
-	g := group{jobs: jobs[:0]}
-	var failed []*job
-	var errs []error
+	g := group{jobs: jobs}
 	var last *active // that the jobs from safe on were written to
 	safe := 0
-	for _, j := range jobs {
+	for i, j := range jobs {
 		if err == nil {
-			if err = w.p.write(&j.unit); err == nil {
+			err = w.a.stop()
+		}
+		if err == nil {
+			err = w.p.put(j)
+			if err == nil {
 				if w.p.act != last { // rolling has made durable what was written before
-					last, safe = w.p.act, len(g.jobs)
+					last, safe = w.p.act, i
 				}
-				g.jobs = append(g.jobs, j)
+				if j.stopped {
+					w.a.stopped.CompareAndSwap(nil, &stream.StoppedError{Partition: w.p.n})
+				}
 				continue
 			}
 			if last != nil && w.p.act != last && !isExpect(err) {
 				// The segment was given up, and they with it.
-				for _, void := range g.jobs[safe:] {
-					failed, errs = append(failed, void), append(errs, err)
+				for _, void := range jobs[safe:i] {
+					if void.err == nil {
+						void.err = err
+					}
 				}
-				g.jobs = g.jobs[:safe]
 			}
 		}
-		failed, errs = append(failed, j), append(errs, err)
-		if isExpect(err) {
+		j.err = err
+		switch {
+		case isExpect(err):
 			err = nil
-		} else {
+		case !isStopped(err): // that holds for all partitions
 			w.fail(err)
 		}
 	}
-	if len(g.jobs) > 0 && w.p.act != nil {
-		g.act, g.upTo = w.p.act, w.p.act.state()
-		g.act.refs++
+	if a := w.p.act; a != nil && slices.ContainsFunc(jobs, func(j *job) bool { return j.err == nil }) {
+		g.act, g.upTo = a, a.state()
+		a.refs++
 	}
 	w.p.free()
 	if g.act == nil {
 		// What was written cannot be made durable any more.
-		for _, j := range g.jobs {
-			w.finish(j, stream.Ack{}, w.error())
+		for _, j := range jobs {
+			if j.err == nil {
+				j.err = w.error()
+			}
 		}
 	}
-	for i, j := range failed {
-		w.finish(j, stream.Ack{}, errs[i])
-	}
 	return g
+}
+
+// stop returns why nothing more is stored in any partition.
+func (a *Appender) stop() error {
+	if stopped := a.stopped.Load(); stopped != nil {
+		return stopped
+	}
+	return nil
+}
+
+func isStopped(err error) bool {
+	var stopped *stream.StoppedError
+	return errors.As(err, &stopped)
 }
 
 func isExpect(err error) bool {
@@ -334,7 +385,9 @@ func (w *writer) commitAll() {
 					g = next
 					break
 				}
-				w.release(g.act)
+				if g.act != nil {
+					w.release(g.act)
+				}
 				g.jobs, g.upTo = append(g.jobs, next.jobs...), next.upTo
 			default:
 				more = false
@@ -350,9 +403,15 @@ func (w *writer) release(a *active) {
 	w.p.mu.Unlock()
 }
 
-// commit makes a group durable and acknowledges it.
+// commit makes a group durable and tells what became of its batches.
 func (w *writer) commit(g group) {
 	var err error
+	if g.act == nil {
+		for _, j := range g.jobs {
+			w.finish(j, stream.Ack{}, j.err)
+		}
+		return
+	}
 	if w.a.o.NoSync {
 		w.p.mu.Lock()
 		err = w.p.stillThere(g.act)
@@ -365,12 +424,16 @@ func (w *writer) commit(g group) {
 	}
 	w.release(g.act)
 	for _, j := range g.jobs {
-		if err != nil {
-			w.finish(j, stream.Ack{}, err)
+		if j.err == nil {
+			j.err = err
+		}
+		if j.err != nil {
+			w.finish(j, stream.Ack{}, j.err)
 			continue
 		}
 		w.finish(j, stream.Ack{
-			Partition: j.batch.Partition, Offset: j.offset, Count: j.batch.Count, Appended: j.written, Durable: !w.a.o.NoSync,
+			Partition: j.batch.Partition, Offset: j.offset, Count: int(j.h.Count), Appended: j.written, Durable: !w.a.o.NoSync,
+			Refused: j.refused, Stopped: j.stopped,
 		}, nil)
 	}
 }
@@ -386,10 +449,14 @@ func (w *writer) fail(err error) error {
 	return w.failed
 }
 
+// error returns why nothing more is stored.
 func (w *writer) error() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.failed
+	if w.failed != nil {
+		return w.failed
+	}
+	return w.a.stop()
 }
 
 // finish tells the caller what became of a batch.
@@ -433,12 +500,15 @@ func (a *Appender) Close() error {
 		}
 	}
 	a.workers.Wait()
+	var err error
 	for _, w := range a.writers {
-		if w != nil {
-			w.p.close()
+		if w == nil {
+			continue
 		}
+		err = errors.Join(err, w.p.storeLast())
+		w.p.close()
 	}
-	return nil
+	return err
 }
 
 var _ stream.Appender = (*Appender)(nil)

@@ -23,6 +23,9 @@ type Change struct {
 	RetainAge    *time.Duration
 	RetainBytes  *int64
 	SegmentBytes *int64
+	// Rules are those that are wanted, or some of those that the log has. A log
+	// gets them once. Of a log that has rules the Key does not matter.
+	Rules *Rules
 }
 
 // SettingError says that a setting cannot be had.
@@ -74,7 +77,17 @@ func (c *Change) apply(s *Settings, isNew bool) (changed bool, err error) {
 		}
 		s.SegmentBytes = *p
 	}
-	return old.Partitions != s.Partitions || old.Cleanup != s.Cleanup || old.RetainAge != s.RetainAge ||
+	given := false
+	if c.Rules != nil {
+		if given, err = s.Rules.give(c.Rules, s.Partitions); err != nil {
+			return false, err
+		}
+	}
+	if !s.Rules.None() && s.Cleanup != "none" {
+		return false, &SettingError{"cleanup", "a log with rules is not compacted, and nothing is deleted from it",
+			"for " + s.Rules.String() + " the log needs --cleanup none"}
+	}
+	return given || old.Partitions != s.Partitions || old.Cleanup != s.Cleanup || old.RetainAge != s.RetainAge ||
 		old.RetainBytes != s.RetainBytes || old.SegmentBytes != s.SegmentBytes, nil
 }
 
@@ -269,21 +282,49 @@ func (l *Log) change(ctx context.Context, c Change) error {
 		return err
 	}
 	// The lock of the first partition is that of the settings, too.
-	lock, err := l.fs.Lock(filepath.Join(l.dir(0), lockName))
+	first, err := l.lockForChange(ctx, 0)
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
-	if err := lock.Lock(ctx); err != nil {
-		return lockError(l.path, err)
-	}
+	defer first.close()
 	if err := l.load(); err != nil { // what another process has changed meanwhile stays
 		return err
 	}
+	had := l.settings.Rules
 	if _, err := c.apply(&l.settings, false); err != nil {
 		return err
 	}
+	if l.settings.Rules != had {
+		// Nobody appends meanwhile, and whoever does so later looks at the rules
+		// first. Nobody who has one of these locks waits for one before it.
+		if err := first.bump(); err != nil {
+			return err
+		}
+		for n := 1; n < l.settings.Partitions; n++ {
+			p, err := l.lockForChange(ctx, n)
+			if err != nil {
+				return err
+			}
+			defer p.close()
+			if err := p.bump(); err != nil {
+				return err
+			}
+		}
+	}
 	return l.replace(filepath.Join(l.path, settingsName), l.settings.encode())
+}
+
+// lockForChange returns a partition with its lock, which close gives up.
+func (l *Log) lockForChange(ctx context.Context, n int) (*partition, error) {
+	p, err := l.partition(n, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.waitFor(ctx, p.lock, p.wait); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // LockError says that a lock could not be had in time.

@@ -46,6 +46,7 @@ const (
 	lockName     = "lock"
 	maintName    = "maint.lock"
 	lostName     = "lost"
+	guardName    = "guard"
 	segmentExt   = ".zst"
 	indexExt     = ".idx"
 	tmpMark      = ".tmp-"

@@ -50,6 +50,9 @@ type partition struct {
 	}
 	failing sync.Mutex
 	failed  error // of the first commit that failed, guarded by failing
+
+	rules *Rules   // that what is written keeps to; nil: no events are written
+	keep  *keeping // nil: the log has no rules
 }
 
 // fail makes err the error of all that is written or committed later: what was to
@@ -128,6 +131,7 @@ func (p *partition) open() (err error) {
 // close frees what p holds. Nobody may be using it.
 func (p *partition) close() {
 	p.forget()
+	p.dropKeeper()
 	if p.lock != nil {
 		p.lock.Close()
 	}
@@ -144,8 +148,12 @@ func (p *partition) acquire() error {
 		return err
 	}
 	err := p.failure()
+	act, seen := p.act, p.seen
 	if err == nil {
 		err = p.catchUp()
+	}
+	if err == nil && p.act != act {
+		err = p.stillKnown(seen)
 	}
 	if w := &p.wrote; err == nil && w.act != nil && w.act != p.act {
 		// Nothing is written behind what others have made void meanwhile.
@@ -184,18 +192,24 @@ func (p *partition) readGeneration() (int64, error) {
 	return int64(binary.LittleEndian.Uint64(b[:])), nil
 }
 
+// repaired is what is added to a generation by a repair, which takes away what others
+// may have learned from the log.
+const repaired = 1 << 32
+
 // bump tells the other writers that more than an append is going to happen.
-func (p *partition) bump() error {
+func (p *partition) bump() error { return p.bumpBy(1) }
+
+func (p *partition) bumpBy(n int64) error {
 	g, err := p.readGeneration()
 	if err != nil {
 		return err
 	}
 	var b [generationSize]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(g+1))
+	binary.LittleEndian.PutUint64(b[:], uint64(g+n))
 	if _, err := p.generation.WriteAt(b[:], 0); err != nil {
 		return err
 	}
-	p.seen = g + 1
+	p.seen = g + n
 	return nil
 }
 
@@ -206,6 +220,9 @@ func (p *partition) catchUp() error {
 		return err
 	}
 	if p.act == nil || g != p.seen {
+		if err := p.sameRules(); err != nil {
+			return err
+		}
 		return p.load(g)
 	}
 	a := p.act

@@ -2,9 +2,12 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"logtools/pkg/event"
@@ -99,6 +102,7 @@ type repairer struct {
 	o   RepairOptions
 	ctx context.Context
 
+	unlearned   bool
 	done, total int64
 	dec         *segment.Decoder
 	lines, body []byte
@@ -196,6 +200,9 @@ func (r *repairer) beginAgain() error {
 	if bases, err := r.l.segments(p.dir); err != nil || len(bases) > 0 {
 		return err
 	}
+	if err := r.unlearn(); err != nil {
+		return err
+	}
 	if err := p.bump(); err != nil {
 		return err
 	}
@@ -260,7 +267,67 @@ func (r *repairer) leaveDamaged() error {
 	if p.act.base != base {
 		return nil // it was left, or sealed, meanwhile
 	}
+	if err := r.unlearn(); err != nil {
+		return err
+	}
 	return p.leave(p.act, p.act.end.Next, found.reason)
+}
+
+// unlearn tells the writers to forget what they have learned for the log's rules, and
+// removes the index of that, before events are given up: what they claimed is then
+// free. It is done once, under the lock; what is learned later is what can be read.
+func (r *repairer) unlearn() error {
+	if r.unlearned {
+		return nil
+	}
+	l := r.l
+	if err := r.p.bumpBy(repaired); err != nil {
+		return err
+	}
+	all := filepath.Join(l.path, guardName)
+	dir := filepath.Join(all, filepath.Base(r.p.dir))
+	// In one step: who merges parts of the index meanwhile shall not find it.
+	away, err := l.newName(dir, tmpMark)
+	if err != nil {
+		return err
+	}
+	if err := l.fs.Rename(dir, away); err == nil {
+		err = l.fs.SyncDir(all)
+		if err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r.unlearned = true
+	names, err := l.fs.ReadDir(all)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, n := range names { // of a repair that was killed, too
+		if strings.HasPrefix(n, filepath.Base(dir)+tmpMark) {
+			err = errors.Join(err, l.removeDir(filepath.Join(all, n)))
+		}
+	}
+	return err
+}
+
+// unlearnLocked takes the lock for unlearn.
+func (r *repairer) unlearnLocked() error {
+	if err := r.p.acquireOnly(); err != nil {
+		return err
+	}
+	defer r.p.free()
+	return r.unlearn()
+}
+
+// removeDir removes a directory with files.
+func (l *Log) removeDir(dir string) error {
+	names, err := l.fs.ReadDir(dir)
+	for _, n := range names {
+		err = errors.Join(err, l.fs.Remove(filepath.Join(dir, n)))
+	}
+	return errors.Join(err, l.fs.Remove(dir))
 }
 
 // dropDamagedIndex removes the .idx of the active segment if it is damaged: whoever
@@ -439,9 +506,13 @@ func (r *repairer) segment(s *readable, before *previous) (*previous, error) {
 	switch {
 	case found.reason == "" && found.end >= s.stop && (found.sealed || s.givenUp):
 	case found.reason == "" && found.sealed && found.end > s.base:
-		err = r.bridge(s, &found)
+		if err = r.unlearnLocked(); err == nil {
+			err = r.bridge(s, &found)
+		}
 	default:
-		err = r.rewrite(s, &found, before)
+		if err = r.unlearnLocked(); err == nil {
+			err = r.rewrite(s, &found, before)
+		}
 	}
 	me := &previous{base: s.base, end: s.stop, time: found.last.Last, epoch: found.last.Epoch}
 	if before != nil {

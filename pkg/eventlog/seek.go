@@ -403,19 +403,29 @@ func firstSince(data []byte, h *segment.Header, b *segment.Batch, t stream.Insta
 // eventTime reads the event that a line is into ev and returns its time: its own,
 // or that of its append.
 func eventTime(r *event.Reader, ev *event.Event, line []byte, appended int64) (at stream.Instant, err error) {
+	at, own, err := ownTime(r, ev, line)
+	if err == nil && !own {
+		at = instant(appended)
+	}
+	return at, err
+}
+
+// ownTime reads the event that a line is into ev and returns its own time; false if
+// it has none.
+func ownTime(r *event.Reader, ev *event.Event, line []byte) (at stream.Instant, own bool, err error) {
 	ev.Reset(0)
 	if err := r.Read(line, ev); err != nil {
-		return at, err
+		return at, false, err
 	}
 	if ev.Time.Kind != event.String {
-		return instant(appended), nil
+		return at, false, nil
 	}
 	var scratch []byte
 	w, ok := when.Parse(ev.Time.Text(&scratch), nil)
 	if !ok {
-		return at, event.Bad("a time that is none")
+		return at, false, event.Bad("a time that is none")
 	}
-	return stream.Instant{Sec: w.Sec, Nsec: w.Nsec}, nil
+	return stream.Instant{Sec: w.Sec, Nsec: w.Nsec}, true, nil
 }
 
 // resolve returns the offset of a position.

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"logtools/pkg/segment"
@@ -32,6 +34,8 @@ type Settings struct {
 	RetainBytes int64
 	// SegmentBytes is how large a segment becomes before the next one is begun.
 	SegmentBytes int64
+	// Rules are what the log demands of its events. Once given they stay.
+	Rules Rules
 
 	// unknown are the members that a later version of us has written.
 	unknown []member
@@ -61,19 +65,26 @@ type settingsFile struct {
 	RetainAge    int64  `json:"retain_age_us,omitempty"`
 	RetainBytes  int64  `json:"retain_bytes,omitempty"`
 	SegmentBytes int64  `json:"segment_bytes"`
+	Rules        *Rules `json:"rules,omitempty"`
 }
 
 // encode returns the content of log.json: one line of JSON, whose last member is
 // the checksum of all bytes before it.
 func (s *Settings) encode() []byte {
-	b, err := json.Marshal(settingsFile{
+	f := settingsFile{
 		Format: Format, ID: s.ID, Partitions: s.Partitions, Cleanup: s.Cleanup,
 		RetainAge: s.RetainAge.Microseconds(), RetainBytes: s.RetainBytes, SegmentBytes: s.SegmentBytes,
-	})
-	if err != nil {
+	}
+	if !s.Rules.None() {
+		f.Rules = &s.Rules
+	}
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false) // rules are to be read by people, too
+	if err := e.Encode(&f); err != nil {
 		panic(err) // numbers and strings only
 	}
-	b = b[:len(b)-1]
+	b := bytes.TrimSuffix(buf.Bytes(), []byte("}\n"))
 	for _, m := range s.unknown {
 		name, _ := json.Marshal(m.name)
 		b = append(append(append(append(b, ','), name...), ':'), m.raw...)
@@ -111,16 +122,39 @@ func (s *Settings) decode(b []byte) error {
 		ID: f.ID, Partitions: f.Partitions, Cleanup: f.Cleanup,
 		RetainAge: time.Duration(f.RetainAge) * time.Microsecond, RetainBytes: f.RetainBytes, SegmentBytes: f.SegmentBytes,
 	}
+	if f.Rules != nil {
+		s.Rules = *f.Rules
+	}
 	if _, err := parseID(f.ID); err != nil || f.Format < 1 || f.Partitions < 1 || f.Partitions > MaxPartitions ||
 		f.SegmentBytes < MinSegmentBytes || f.SegmentBytes > MaxSegmentBytes || f.RetainAge < 0 || f.RetainBytes < 0 {
 		return errors.New("a setting is out of range")
 	}
-	return s.keepUnknown(b)
+	if err := s.keepUnknown(b); err != nil {
+		return err
+	}
+	return knowRules(b)
+}
+
+// knowRules returns an error if log.json has a rule that this version does not know:
+// events must not be stored against it.
+func knowRules(b []byte) error {
+	var f struct {
+		Rules map[string]json.RawMessage `json:"rules"`
+	}
+	if err := json.Unmarshal(b, &f); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Rules)) {
+		if !slices.Contains([]string{"key", "unique", "fold", "init", "check"}, name) {
+			return &NewerError{Format: Format, Rule: name}
+		}
+	}
+	return nil
 }
 
 func (s *Settings) keepUnknown(b []byte) error {
 	known := map[string]bool{"format": true, "id": true, "partitions": true, "cleanup": true, "retain_age_us": true,
-		"retain_bytes": true, "segment_bytes": true, "crc": true}
+		"retain_bytes": true, "segment_bytes": true, "rules": true, "crc": true}
 	d := json.NewDecoder(bytes.NewReader(b))
 	if _, err := d.Token(); err != nil {
 		return err
@@ -152,11 +186,17 @@ func formatOf(b []byte) int {
 }
 
 // NewerError says that a log was written by a later version of us.
-type NewerError struct{ Format int }
+type NewerError struct {
+	Format int
+	Rule   string // one that is not known; "" if it is the format
+}
 
-func newerError(format int) error { return &NewerError{format} }
+func newerError(format int) error { return &NewerError{Format: format} }
 
 func (e *NewerError) Error() string {
+	if e.Rule != "" {
+		return fmt.Sprintf("a log with a rule that this version does not know (%s)", e.Rule)
+	}
 	return fmt.Sprintf("a log of a newer format (%d; this version reads %d)", e.Format, Format)
 }
 

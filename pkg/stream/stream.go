@@ -92,6 +92,14 @@ type Positions struct {
 	Times    []TimeRun
 }
 
+// Offset returns the offset of a line, counted from 0.
+func (p *Positions) Offset(line int64) int64 {
+	if uint64(line) < uint64(len(p.Offsets)) {
+		return p.Offsets[line]
+	}
+	return p.Base + line
+}
+
 // TimeRun is a number of lines that were appended at the same time.
 type TimeRun struct {
 	Lines    int64
@@ -126,15 +134,29 @@ type Batch struct {
 	Expect int64
 }
 
-// Ack says where a batch lies. Its events have the offsets Offset to
-// Offset+Count-1.
+// Ack says where a batch lies. Its events, without those that were refused, have
+// the offsets Offset to Offset+Count-1.
 type Ack struct {
 	Partition int
 	Offset    int64
 	Count     int
-	Appended  int64 // microseconds since 1970
+	// Refused are the events that the log's rules refuse, in their order: they are
+	// not stored. Stopped: the first of them ended all appending (those behind it
+	// are not stored either).
+	Refused  []Refusal
+	Stopped  bool
+	Appended int64 // microseconds since 1970
 	// Durable: it survives a power cut, and not only the death of the process.
 	Durable bool
+}
+
+// Refusal says why an event of a batch was not stored.
+type Refusal struct {
+	Index  int // of its line, from 0
+	Reason string
+	// TakenBy is the offset of the event that has what this one claims; -1 if that
+	// is not the reason.
+	TakenBy int64
 }
 
 // Appender stores batches.
@@ -172,4 +194,14 @@ type ExpectError struct {
 
 func (e *ExpectError) Error() string {
 	return fmt.Sprintf("partition %d: the next offset is %d, not %d: nothing was stored", e.Partition, e.Next, e.Expected)
+}
+
+// StoppedError says that a batch was not stored since an event handed over before it
+// was refused, and that was to end all appending.
+type StoppedError struct {
+	Partition int // of the event
+}
+
+func (e *StoppedError) Error() string {
+	return fmt.Sprintf("partition %d: an event was refused: nothing more is stored", e.Partition)
 }
