@@ -19,21 +19,25 @@ const (
 // shownBad is how many bad lines are named; the others are only counted.
 const shownBad = 5
 
-// BadLines names, counts and keeps bad input. Its methods may be called from
-// any goroutine; the rejects file has the lines in the order of the calls.
+// BadLines names, counts and keeps bad input, or events that are refused. Its
+// methods may be called from any goroutine; the rejects file has the lines in the
+// order of the calls.
 type BadLines struct {
 	s      *Streams
 	policy string
+	nouns  nouns
 
 	mu      sync.Mutex
 	count   int64
 	rejects *bufio.Writer // nil: not asked for
 	file    *os.File
-	path    string
 	err     error // the first write error of rejects
 	told    bool  // err has been returned to the caller
 	closed  bool
 }
+
+// nouns are what messages call lines, and those that are kept in the file.
+type nouns struct{ lines, kept string }
 
 // NewBadLines begins a run's bad input. policy is PolicySkip, PolicyOK or
 // PolicyFail ("": PolicySkip); rejects names the file that keeps the bad lines,
@@ -41,6 +45,17 @@ type BadLines struct {
 // rejects file that is one of them, or standard input or output, is refused
 // before it is emptied.
 func (s *Streams) NewBadLines(policy, rejects string, inputs ...string) (*BadLines, error) {
+	return s.newBadLines(nouns{"bad lines", "rejects"}, policy, rejects, inputs)
+}
+
+// NewRefused begins a run's events that are no bad input, but are refused where
+// they were to go. They are treated as bad lines are with PolicySkip; file keeps
+// them.
+func (s *Streams) NewRefused(file string) (*BadLines, error) {
+	return s.newBadLines(nouns{"refused events", "refused events"}, PolicySkip, file, nil)
+}
+
+func (s *Streams) newBadLines(n nouns, policy, rejects string, inputs []string) (*BadLines, error) {
 	switch policy {
 	case "":
 		policy = PolicySkip
@@ -48,18 +63,18 @@ func (s *Streams) NewBadLines(policy, rejects string, inputs ...string) (*BadLin
 	default:
 		return nil, Usagef("bad input: %w", choiceError(policy, []string{PolicySkip, PolicyOK, PolicyFail}))
 	}
-	b := &BadLines{s: s, policy: policy, path: rejects}
+	b := &BadLines{s: s, policy: policy, nouns: n}
 	if rejects == "" {
 		return b, nil
 	}
 	if rejects == "-" {
-		return nil, Usagef("rejects need a file: standard output carries data only")
+		return nil, Usagef("%s need a file: standard output carries data only", n.kept)
 	}
 	file, err := os.OpenFile(rejects, os.O_WRONLY|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, WithExit(err, Failed)
 	}
-	if err := s.emptyRejects(file, inputs); err != nil {
+	if err := s.emptyRejects(n, file, inputs); err != nil {
 		file.Close()
 		return nil, err
 	}
@@ -68,7 +83,7 @@ func (s *Streams) NewBadLines(policy, rejects string, inputs ...string) (*BadLin
 }
 
 // emptyRejects truncates the rejects file unless it is in use.
-func (s *Streams) emptyRejects(file *os.File, inputs []string) error {
+func (s *Streams) emptyRejects(n nouns, file *os.File, inputs []string) error {
 	info, err := file.Stat()
 	if err != nil {
 		return WithExit(err, Failed)
@@ -81,7 +96,7 @@ func (s *Streams) emptyRejects(file *os.File, inputs []string) error {
 			continue
 		}
 		if other, err := os.Stat(name); err == nil && os.SameFile(info, other) {
-			return Usagef("rejects file %s is also an input", file.Name())
+			return Usagef("%s file %s is also an input", n.kept, file.Name())
 		}
 	}
 	var stdout io.Writer = s.Out
@@ -91,7 +106,7 @@ func (s *Streams) emptyRejects(file *os.File, inputs []string) error {
 	for name, stream := range map[string]any{"input": s.In, "output": stdout} {
 		if f, ok := stream.(*os.File); ok {
 			if other, err := f.Stat(); err == nil && os.SameFile(info, other) {
-				return Usagef("rejects file %s is also standard %s", file.Name(), name)
+				return Usagef("%s file %s is also standard %s", n.kept, file.Name(), name)
 			}
 		}
 	}
@@ -195,7 +210,7 @@ func (b *BadLines) Close() error {
 		b.s.Fail(BadInput)
 	}
 	if b.count > shownBad {
-		b.s.Warn("%s bad lines, the first %d are named", Thousands(b.count), shownBad)
+		b.s.Warn("%s %s, the first %d are named", Thousands(b.count), b.nouns.lines, shownBad)
 	}
 	if b.told {
 		return nil

@@ -236,6 +236,41 @@ func TestRejectsFull(t *testing.T) {
 	}
 }
 
+// Refused events are named, counted and kept in the same way, in other words.
+func TestRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "refused")
+	for _, c := range []struct {
+		file, err string
+		n         int
+		exit      Exit
+	}{
+		{path, "", 0, OK},
+		{"", "logappend: taken: unterminated quote\n", 1, BadInput},
+		{path, strings.Repeat("logappend: taken: unterminated quote\n", 5) + "logappend: 6 refused events, the first 5 are named\n", 6, BadInput},
+		{"-", "logappend: refused events need a file: standard output carries data only\n", 0, Usage},
+	} {
+		var errs bytes.Buffer
+		command := &Command{Name: "logappend", Run: func(_ context.Context, s *Streams, _ []string) error {
+			b, err := s.NewRefused(c.file)
+			if err != nil {
+				return err
+			}
+			for i := range c.n {
+				if err := b.Add("taken", -1, errQuote, fmt.Appendf(nil, "line %d", i+1)); err != nil {
+					return err
+				}
+			}
+			return b.Close()
+		}}
+		if exit := Exec(t.Context(), command, nil, &Streams{Err: &errs}); exit != c.exit || errs.String() != c.err {
+			t.Errorf("exit %d, %s", exit, &errs)
+		}
+		if c.file == path {
+			checkFile(t, path, lines(c.n))
+		}
+	}
+}
+
 func BenchmarkBadLines(b *testing.B) {
 	s := &Streams{Name: "logcat"}
 	bad, err := s.NewBadLines(PolicySkip, os.DevNull)

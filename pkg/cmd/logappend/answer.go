@@ -18,6 +18,9 @@ type acks struct {
 }
 
 func (k *acks) answer(_ *stream.Batch, a stream.Ack) {
+	if a.Count == 0 && len(a.Refused) > 0 {
+		return // it lies nowhere
+	}
 	b := append(k.buf[:0], `{"partition":`...)
 	b = strconv.AppendInt(b, int64(a.Partition), 10)
 	b = append(b, `,"offset":`...)
@@ -55,17 +58,23 @@ func (t *tee) answer(b *stream.Batch, a stream.Ack) {
 	n := len(t.times)
 	o := render.Out{Partition: event.IntValue(int64(a.Partition))}
 	t.buf = t.buf[:0]
-	offset := a.Offset
-	for rest := b.Lines; len(rest) > 0; offset++ {
+	offset, refused, line := a.Offset, a.Refused, 0
+	for rest := b.Lines; offset < a.Offset+int64(a.Count); line++ {
 		end := bytes.IndexByte(rest, '\n')
-		line := rest[:end]
+		text := rest[:end]
 		rest = rest[end+1:]
+		if len(refused) > 0 && refused[0].Index == line {
+			refused = refused[1:]
+			continue
+		}
+		o.Offset = event.IntValue(offset)
+		offset++
 		ev := &t.event
 		ev.Reset(0)
-		if t.reader.Read(line, ev) != nil {
+		if t.reader.Read(text, ev) != nil {
 			continue // it was read before, so this cannot be
 		}
-		o.Offset, o.Key, o.Headers, o.Src, o.Value = event.IntValue(offset), ev.Key, ev.Headers, ev.Src, ev.Value()
+		o.Key, o.Headers, o.Src, o.Value = ev.Key, ev.Headers, ev.Src, ev.Value()
 		o.Time = event.PlainValue(t.times[:n])
 		if ev.Time.Kind != event.Missing {
 			t.text = t.text[:0]

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"logtools/pkg/cli"
+	"logtools/pkg/eventlog"
 	"logtools/pkg/stream"
 )
 
@@ -18,12 +19,14 @@ import (
 type fake struct {
 	partitions int
 	compacted  bool
-	took       time.Duration // by each batch
-	room       int           // batches that wait; 0 is 4
-	failAt     int           // the batch, from 1, that cannot be stored
-	err        error         // why
-	hold       chan struct{} // if not nil, each batch waits for an element
-	unsafe     bool          // acks are not durable
+	rules      eventlog.Rules
+	refuse     func(line string) *stream.Refusal // nil: not
+	took       time.Duration                     // by each batch
+	room       int                               // batches that wait; 0 is 4
+	failAt     int                               // the batch, from 1, that cannot be stored
+	err        error                             // why
+	hold       chan struct{}                     // if not nil, each batch waits for an element
+	unsafe     bool                              // acks are not durable
 	openErr    error
 	now        int64
 
@@ -37,6 +40,7 @@ type fake struct {
 	next    map[int]int64
 	failed  map[int]error
 	closed  bool
+	stopped *stream.StoppedError
 	calls   int // of Append at the same time
 }
 
@@ -54,7 +58,13 @@ func (f *fake) open(_ context.Context, w *wanted, _ func(string)) (*openedLog, e
 	if p := w.settings.Partitions; p != nil {
 		n = *p
 	}
-	return &openedLog{partitions: n, compacted: f.compacted, appender: func() (stream.Appender, error) {
+	if w.rules != nil && f.rules.None() {
+		f.rules = *w.rules
+	}
+	if err := w.fits(&f.rules, n); err != nil {
+		return nil, err
+	}
+	return &openedLog{partitions: n, compacted: f.compacted, rules: f.rules, appender: func() (stream.Appender, error) {
 		f.start()
 		return f, nil
 	}}, nil
@@ -91,11 +101,38 @@ func (f *fake) store(b *stream.Batch) (stream.Ack, error) {
 		f.failed[b.Partition] = f.err
 		return stream.Ack{}, f.err
 	}
+	if f.stopped != nil {
+		return stream.Ack{}, f.stopped
+	}
+	a := stream.Ack{Partition: b.Partition, Offset: next, Appended: f.now, Durable: !f.unsafe}
 	c := *b
 	c.Lines = bytes.Clone(b.Lines)
-	f.batches = append(f.batches, c)
-	f.next[b.Partition] = next + int64(b.Count)
-	return stream.Ack{Partition: b.Partition, Offset: next, Count: b.Count, Appended: f.now, Durable: !f.unsafe}, nil
+	if f.refuse != nil {
+		c.Lines = nil
+		i := -1
+		for line := range bytes.Lines(b.Lines) {
+			i++
+			if r := f.refuse(strings.TrimSuffix(string(line), "\n")); r != nil {
+				r.Index = i
+				a.Refused = append(a.Refused, *r)
+				if f.wanted.onReject == "stop" {
+					a.Stopped, f.stopped = true, &stream.StoppedError{Partition: b.Partition}
+					break
+				}
+				continue
+			}
+			c.Lines = append(c.Lines, line...)
+		}
+		if c.Count = bytes.Count(c.Lines, []byte("\n")); a.Stopped && b.Expect >= 0 {
+			c.Count = 0
+		}
+	}
+	a.Count = c.Count
+	if c.Count > 0 || b.Count == 0 {
+		f.batches = append(f.batches, c)
+	}
+	f.next[b.Partition] = next + int64(c.Count)
+	return a, nil
 }
 
 func (f *fake) Append(_ context.Context, b *stream.Batch, done func(stream.Ack, error)) error {

@@ -39,6 +39,9 @@ type gatherer struct {
 	// answer, if not nil, is told of each batch that was stored, by one goroutine
 	// at a time. What is wrong with standard output is not its concern.
 	answer func(*stream.Batch, stream.Ack)
+	// refused is told of each batch of which something was refused, before answer. Its
+	// error ends the storing.
+	refused func(*stream.Batch, stream.Ack) error
 	// failed is called when nothing more can be stored.
 	failed func(error)
 
@@ -70,7 +73,8 @@ type gathering struct {
 }
 
 func newGatherer(to stream.Appender, partitions int, begun *atomic.Int64) *gatherer {
-	g := &gatherer{to: to, begun: begun, taken: -1, parts: make([]gathering, partitions), failed: func(error) {}}
+	g := &gatherer{to: to, begun: begun, taken: -1, parts: make([]gathering, partitions), failed: func(error) {},
+		refused: func(*stream.Batch, stream.Ack) error { return nil }}
 	g.begun.Store(-1)
 	g.anyPart = rand.IntN(partitions)
 	return g
@@ -235,10 +239,8 @@ func (g *gatherer) send(i int) {
 func (g *gatherer) done(b *stream.Batch, a stream.Ack, err error) {
 	if err != nil {
 		g.fail(err)
-	} else if g.answer != nil {
-		g.answering.Lock()
-		g.answer(b, a)
-		g.answering.Unlock()
+	} else if err := g.tell(b, a); err != nil {
+		g.fail(err)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -255,10 +257,26 @@ func (g *gatherer) done(b *stream.Batch, a stream.Ack, err error) {
 	}
 }
 
+// tell says what became of a batch, of which not all may be stored.
+func (g *gatherer) tell(b *stream.Batch, a stream.Ack) (err error) {
+	if g.answer == nil && len(a.Refused) == 0 {
+		return nil
+	}
+	g.answering.Lock()
+	defer g.answering.Unlock()
+	if len(a.Refused) > 0 {
+		err = g.refused(b, a)
+	}
+	if g.answer != nil {
+		g.answer(b, a)
+	}
+	return err
+}
+
 func (g *gatherer) fail(err error) {
 	g.mu.Lock()
 	first := g.err == nil
-	if first {
+	if first || follows(g.err) {
 		g.err = err
 	}
 	g.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 
 	"logtools/pkg/cli"
 	"logtools/pkg/cmd/reader"
+	"logtools/pkg/event"
 	"logtools/pkg/eventlog"
 	"logtools/pkg/scan"
 	"logtools/pkg/stream"
@@ -18,6 +19,7 @@ import (
 
 type options struct {
 	cli.ReaderFlags
+	ruleFlags
 	partitions  int64
 	expect      int64
 	batchBytes  int64
@@ -40,15 +42,20 @@ func command(open opener) *cli.Command {
 	o := &options{
 		partitions: -1, expect: -1, batchBytes: 1 << 20,
 		sync: "batch", linger: "5ms", lockTimeout: "30s", open: open,
+		ruleFlags: ruleFlags{memory: 256 << 20},
 	}
 	return &cli.Command{
-		Name:     "logappend",
-		Summary:  "append events to a log, which is made when it is first used",
-		Synopsis: []string{"logappend [-k EXPR] [-t EXPR] [-i FORMAT] [--partitions N] [--tee | --acks] LOG"},
+		Name:    "logappend",
+		Summary: "append events to a log, which is made when it is first used",
+		Synopsis: []string{"logappend [-k EXPR] [-t EXPR] [-i FORMAT] [--partitions N] [--tee | --acks]",
+			"          [--unique EXPR] [--fold EXPR --init JSON --check EXPR]",
+			"          [--on-reject=skip|stop] [--refused FILE] LOG"},
 		Examples: `logappend -k .user app < app.ndjson
 logcat -f app.ndjson | logappend -k .user app
 logappend -i combined -t '$time' web < access.log
-logcat -w '.status>=500' app.ndjson | logappend --tee errors`,
+logcat -w '.status>=500' app.ndjson | logappend --tee errors
+echo '{"username":"ann"}' | logappend --unique .username claims
+echo '{"account":"ann","amount":5}' | logappend -k .account --fold '. + $e.amount' --init 0 --check '. >= 0' ledger`,
 		AddFlags: o.addFlags,
 		Run:      o.run,
 	}
@@ -77,6 +84,7 @@ func (o *options) addFlags(f *cli.Flags) {
 		Usage: "largest batch; only one longer event makes a larger one"})
 	f.Count(&o.expect, cli.FlagDoc{Name: "expect", Value: "N",
 		Usage: "store the whole input as one batch, only if N is the next offset"})
+	o.ruleFlags.add(f)
 	f.String(&o.cleanup, cli.FlagDoc{Name: "cleanup", Value: "WHAT", Choices: eventlog.Cleanups,
 		Instead: map[string]string{"delete,compact": "try --cleanup=compact,delete"},
 		Usage:   "setting of the log: what is to become of old events; not carried out yet"})
@@ -89,14 +97,16 @@ func (o *options) addFlags(f *cli.Flags) {
 	f.String(&o.lockTimeout, cli.FlagDoc{Name: "lock-timeout", Value: "DURATION",
 		Usage: "how long to wait for another process's lock"})
 	const shape = "logcat -m EXPR | logappend LOG"
-	f.Instead(map[string]string{
+	instead := map[string]string{
 		"-m": shape, "--map": shape,
 		"-o": "--tee prints the events, --acks where the batches lie", "--output": "--tee prints the events, --acks where the batches lie",
 		"-f": "tail -n 0 -F FILE | logappend LOG", "--follow": "tail -n 0 -F FILE | logappend LOG",
 		"-a": "logappend always appends", "--append": "logappend always appends",
 		"-p": "--partitions N of a new log; the key decides which one an event goes to", "--partition": "the key decides which partition an event goes to",
 		"--fsync": "try --sync=batch, which is usual", "--no-sync": "try --sync=none",
-	})
+	}
+	insteadOfRules(instead)
+	f.Instead(instead)
 }
 
 // wanted is what the flags say besides what is read.
@@ -106,11 +116,14 @@ type wanted struct {
 	linger      time.Duration
 	lockTimeout time.Duration
 	noSync      bool
+	ruleFlags
+	key   string          // of -k; "": not given
+	rules *eventlog.Rules // nil: none are named
 }
 
 // want checks the flags and the operand.
 func (o *options) want(operands []string) (*wanted, error) {
-	w := &wanted{noSync: o.sync == "none"}
+	w := &wanted{noSync: o.sync == "none", ruleFlags: o.ruleFlags, key: o.Key}
 	switch {
 	case len(operands) == 0:
 		return nil, &cli.Error{Exit: cli.Usage, Err: errors.New("no log is named"), Hint: "logappend LOG < FILE"}
@@ -125,6 +138,9 @@ func (o *options) want(operands []string) (*wanted, error) {
 		return nil, errExpect(int(o.partitions))
 	case o.partitions == 0:
 		return nil, cli.Usagef("--partitions: a log has at least 1")
+	}
+	if err := apart("--rejects", o.Rejects, "--refused", o.refused); err != nil {
+		return nil, err
 	}
 	w.path = operands[0]
 	if o.partitions > 0 {
@@ -186,6 +202,9 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	if err != nil {
 		return err
 	}
+	if w.rules, err = o.named(); err != nil {
+		return err
+	}
 	log, err := o.open(ctx, w, func(msg string) { s.Warn("%s", msg) })
 	if err != nil {
 		return explain(err, unknown)
@@ -193,11 +212,21 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	if o.expect >= 0 && log.partitions > 1 {
 		return errExpect(log.partitions)
 	}
+	l := &lines{partitions: log.partitions, maxRun: int(min(maxRun, o.batchBytes))}
+	if log.compacted {
+		l.noKey = &event.BadError{Reason: "no key, but the log is compacted by key", Hint: "say what the key is, for example -k .id"}
+	}
+	if err := l.apply(r, o, &log.rules); err != nil {
+		return err
+	}
 	to, err := log.appender()
 	if err != nil {
 		return explain(err, unknown)
 	}
-	err = o.append(ctx, s, r, w, log, to)
+	refused, err := newRefusals(s, o.refused, log.partitions)
+	if err == nil {
+		err = errors.Join(o.append(ctx, s, r, w, l, to, refused), refused.to.Close())
+	}
 	if closeErr := to.Close(); err == nil {
 		err = explain(closeErr, unknown)
 	}
@@ -205,13 +234,13 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 }
 
 // append reads all events and stores them.
-func (o *options) append(parent context.Context, s *cli.Streams, r *reader.Reader, w *wanted, log *openedLog, to stream.Appender) error {
+func (o *options) append(parent context.Context, s *cli.Streams, r *reader.Reader, w *wanted, l *lines, to stream.Appender, refused *refusals) error {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
-	l := &lines{partitions: log.partitions, keyed: log.compacted, maxRun: int(min(maxRun, o.batchBytes))}
-	g := newGatherer(to, log.partitions, &l.begun)
+	g := newGatherer(to, l.partitions, &l.begun)
 	g.batchBytes, g.linger = int(o.batchBytes), w.linger
 	g.whole, g.expect = o.expect >= 0, o.expect
+	g.refused = refused.take
 	g.failed = func(error) { cancel() } // the input may be one that pauses
 	switch {
 	case o.tee:
@@ -270,7 +299,11 @@ func explain(err error, stored int64) error {
 		return cli.WithExit(err, cli.Unmet)
 	}
 	exit, ok := reader.StatusOf(err)
-	if !ok {
+	var stopped *stoppedError
+	switch {
+	case errors.As(err, &stopped):
+		exit = cli.Unmet
+	case !ok:
 		exit = cli.Failed
 	}
 	hint := ""
@@ -281,7 +314,7 @@ func explain(err error, stored int64) error {
 	if stored == unknown {
 		return &cli.Error{Exit: exit, Err: err, Hint: hint}
 	}
-	return errors.Join(cli.WithExit(err, exit), cli.WithHint(soFar(stored), hint))
+	return errors.Join(cli.WithExit(err, exit), cli.WithExit(cli.WithHint(soFar(stored), hint), exit))
 }
 
 // soFar says how many events were stored before something went wrong.

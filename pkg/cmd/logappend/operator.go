@@ -81,9 +81,10 @@ func (r *run) add(n int, at stream.Instant) {
 // lines says how events become the lines of a log. It is shared by the workers.
 type lines struct {
 	partitions int
-	keyed      bool         // an event must have a key
-	maxRun     int          // in bytes
-	begun      atomic.Int64 // the last block that has events and that a worker has taken
+	noKey      *event.BadError // of an event without key; nil: it needs none
+	unique     *expr.Program   // what events claim; nil: nothing, or their key
+	maxRun     int             // in bytes
+	begun      atomic.Int64    // the last block that has events and that a worker has taken
 }
 
 func (l *lines) operator() scan.Operator { return &writer{lines: l, seq: -1} }
@@ -97,10 +98,15 @@ type writer struct {
 	run run
 }
 
-func (w *writer) Event(it *scan.Item, _ *expr.Runner, out *scan.Result) error {
+func (w *writer) Event(it *scan.Item, runner *expr.Runner, out *scan.Result) error {
 	key := it.Key.Kind > event.Null
-	if w.keyed && !key {
-		return &event.BadError{Reason: "no key, but the log is compacted by key", Hint: "say what the key is, for example -k .id"}
+	if w.noKey != nil && !key {
+		return w.noKey
+	}
+	if w.unique != nil {
+		if err := w.claims(it, runner); err != nil {
+			return err
+		}
 	}
 	if out.Seq != w.seq {
 		w.begin(out.Seq)

@@ -12,6 +12,7 @@ import (
 
 	"logtools/pkg/cli"
 	"logtools/pkg/eventlog"
+	"logtools/pkg/guard"
 	"logtools/pkg/stream"
 )
 
@@ -23,6 +24,7 @@ type opener func(ctx context.Context, w *wanted, warn func(msg string)) (*opened
 type openedLog struct {
 	partitions int
 	compacted  bool
+	rules      eventlog.Rules
 	appender   func() (stream.Appender, error)
 }
 
@@ -36,7 +38,22 @@ func openLog(ctx context.Context, w *wanted, warn func(msg string)) (*openedLog,
 	timeout := max(w.lockTimeout, time.Millisecond) // 0 is not for ever
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	l, err := eventlog.OpenOrCreate(ctx, w.path, w.settings, eventlog.Options{Warn: warn})
+	if w.rules == nil && (w.onReject != "" || w.refused != "") {
+		// Nothing shall be made for them in vain.
+		var has eventlog.Settings
+		l, err := eventlog.Open(w.path, eventlog.Options{})
+		if err == nil {
+			has = l.Settings()
+		}
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			if err := w.fits(&has.Rules, has.Partitions); err != nil {
+				return nil, err
+			}
+		}
+	}
+	c := w.settings
+	c.Rules = w.rules
+	l, err := eventlog.OpenOrCreate(ctx, w.path, c, eventlog.Options{Warn: warn})
 	if dir := filepath.Dir(w.path); errors.Is(err, fs.ErrNotExist) {
 		err = cli.WithHint(err, "mkdir -p "+dir)
 	}
@@ -44,11 +61,23 @@ func openLog(ctx context.Context, w *wanted, warn func(msg string)) (*openedLog,
 		return nil, err
 	}
 	settings := l.Settings()
+	if err := w.fits(&settings.Rules, settings.Partitions); err != nil {
+		return nil, err
+	}
 	return &openedLog{
 		partitions: settings.Partitions,
 		compacted:  strings.Contains(settings.Cleanup, "compact"),
+		rules:      settings.Rules,
 		appender: func() (stream.Appender, error) {
-			return l.Appender(eventlog.AppendOptions{NoSync: w.noSync, LockTimeout: timeout})
+			o := eventlog.AppendOptions{NoSync: w.noSync, LockTimeout: timeout, StopAtRefused: w.onReject == "stop"}
+			if !settings.Rules.None() {
+				g, err := guard.New(l, guard.Options{Memory: w.memory})
+				if err != nil {
+					return nil, ruleError(err)
+				}
+				o.Guard = g
+			}
+			return l.Appender(o)
 		},
 	}, nil
 }
