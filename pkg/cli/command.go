@@ -46,7 +46,7 @@ func run(parent context.Context, c *Command, args []string, given *Streams, whol
 		Name: c.Name, In: given.In, Out: given.Out, Err: given.Err,
 		InTerminal: given.InTerminal, OutTerminal: given.OutTerminal, ErrTerminal: given.ErrTerminal,
 		Columns: given.Columns, Env: given.Env,
-		ctx: ctx,
+		ctx: ctx, whole: whole,
 	}
 	if s.In == nil {
 		s.In = strings.NewReader("")
@@ -98,7 +98,7 @@ func parseAndRun(ctx context.Context, c *Command, args []string, s *Streams) (er
 		}
 	}()
 	f := newFlags(c)
-	operands, err := f.parse(args)
+	operands, dash, err := f.parse(args)
 	switch {
 	case errors.Is(err, errHelp):
 		_, err = io.WriteString(s.Out, c.help(f, s.Width()))
@@ -109,6 +109,7 @@ func parseAndRun(ctx context.Context, c *Command, args []string, s *Streams) (er
 	case err != nil:
 		return err
 	}
+	s.dash = dash
 	return c.Run(ctx, s, operands)
 }
 

@@ -220,9 +220,10 @@ func choiceError(text string, choices []string) error {
 
 // parse sets the flags of args and returns the operands. Flags and operands
 // may be mixed; "--" ends the flags; the word after a flag that takes a value
-// is its value, whatever it begins with. Errors carry Usage, or are errHelp or
-// errVersion for whichever comes first.
-func (f *Flags) parse(args []string) ([]string, error) {
+// is its value, whatever it begins with. dash is how many operands stand before
+// "--", -1 if there is none. Errors carry Usage, or are errHelp or errVersion for
+// whichever comes first.
+func (f *Flags) parse(args []string) (operands []string, dash int, err error) {
 	// pflag silently drops words that begin with "-test.", for the sake of
 	// go test. Here they are -t with the value "est.…" and must not vanish,
 	// so they are spelt -t=est.… on the way in; where such a word turns out
@@ -242,7 +243,7 @@ func (f *Flags) parse(args []string) ([]string, error) {
 		}
 		return word
 	}
-	err := f.set.ParseAll(args, func(flag *pflag.Flag, value string) error {
+	err = f.set.ParseAll(args, func(flag *pflag.Flag, value string) error {
 		if err := flag.Value.Set(original(value)); err != nil {
 			if err == errHelp || err == errVersion {
 				return err
@@ -252,13 +253,13 @@ func (f *Flags) parse(args []string) ([]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, f.explain(err)
+		return nil, -1, f.explain(err)
 	}
-	operands := f.set.Args()
+	operands = f.set.Args()
 	for i := range operands {
 		operands[i] = original(operands[i])
 	}
-	return operands, nil
+	return operands, f.set.ArgsLenAtDash(), nil
 }
 
 // Describe replaces the Usage of a flag that was declared: what a shared flag means

@@ -288,7 +288,7 @@ func FuzzParseFlags(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		args := strings.Split(line, " ")
 		o := new(options)
-		operands, err := newFlags(testCommand(o, nil)).parse(args)
+		operands, _, err := newFlags(testCommand(o, nil)).parse(args)
 		if err != nil {
 			return
 		}

@@ -20,6 +20,8 @@ type output struct {
 
 	mu  sync.Mutex
 	err error
+	// shut: what lies beneath has been closed.
+	shut bool
 }
 
 // Write writes p or returns the first error there ever was.
@@ -49,7 +51,8 @@ func (o *output) Write(p []byte) (n int, err error) {
 func (o *output) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if c, ok := o.w.(io.Closer); ok && o.err == nil {
+	if c, ok := o.w.(io.Closer); ok && o.err == nil && !o.shut {
+		o.shut = true
 		if err := c.Close(); err != nil {
 			o.fail("close", err)
 		}
@@ -72,7 +75,7 @@ func (o *output) fail(verb string, err error) {
 	if errors.As(err, &path) {
 		err = path.Err // "write /dev/stdout: …": the name is an artefact
 	}
-	if isClosedPipe(err) || errors.Is(err, io.ErrClosedPipe) {
+	if IsClosedPipe(err) || errors.Is(err, io.ErrClosedPipe) {
 		o.err = ErrClosed
 	} else {
 		o.err = fmt.Errorf("%s stdout: %w", verb, err)

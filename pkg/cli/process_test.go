@@ -248,10 +248,10 @@ func TestIsClosedPipe(t *testing.T) {
 	}
 	r.Close()
 	defer w.Close()
-	if _, err := w.Write([]byte("x")); !isClosedPipe(err) {
+	if _, err := w.Write([]byte("x")); !IsClosedPipe(err) {
 		t.Errorf("%v is not taken for a closed pipe", err)
 	}
-	if isClosedPipe(errors.New("x")) || isClosedPipe(syscall.ENOSPC) {
+	if IsClosedPipe(errors.New("x")) || IsClosedPipe(syscall.ENOSPC) {
 		t.Error("any error is taken for a closed pipe")
 	}
 }

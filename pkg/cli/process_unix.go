@@ -18,7 +18,8 @@ func catchPipe() (restore func()) {
 	return func() { signal.Stop(ch) }
 }
 
-func isClosedPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
+// IsClosedPipe says whether an error is that of writing to a pipe that nobody reads.
+func IsClosedPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
 
 // watchStatus prints a status line on SIGUSR1, until stop is called.
 func watchStatus(s *Streams) (stop func()) {

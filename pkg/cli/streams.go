@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,8 @@ type Streams struct {
 	// stdout is what Out was before Exec wrapped it.
 	stdout *output
 	ctx    context.Context
+	whole  bool // the run is the whole process
+	dash   int  // see Dash
 
 	mu     sync.Mutex
 	exit   Exit
@@ -57,6 +60,42 @@ func (s *Streams) WatchOutput() (stop func()) {
 		}
 	}
 	return func() {}
+}
+
+// Dash returns how many operands stand before the word "--" that ends the flags, -1
+// if there is none.
+func (s *Streams) Dash() int { return s.dash }
+
+// CloseOut ends standard output, to which nothing is written any more, and returns
+// the first error that it ever had: nil says that all that was written has been taken.
+// Only that of a process is closed, which is when some file systems say that data
+// was lost.
+func (s *Streams) CloseOut() error {
+	if s.stdout == nil {
+		return nil
+	}
+	if s.whole {
+		s.stdout.close()
+	}
+	return s.stdout.firstErr()
+}
+
+// Child returns what runs a program as part of this run: its standard output and
+// error are those of the run, and what is written to stdin is its standard input.
+// The caller starts it, closes the reading end, which is c.Stdin, once it is
+// started, and closes stdin.
+func (s *Streams) Child(name string, args ...string) (c *exec.Cmd, stdin *os.File, err error) {
+	in, stdin, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	enlargePipe(stdin)
+	c = exec.Command(name, args...)
+	c.Stdin, c.Stdout, c.Stderr = in, s.Out, s.Err
+	if s.stdout != nil {
+		c.Stdout = s.stdout.w
+	}
+	return c, stdin, nil
 }
 
 // Getenv returns an environment variable, "" if it is not set.

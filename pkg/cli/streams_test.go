@@ -211,3 +211,61 @@ func TestWidth(t *testing.T) {
 		t.Errorf("of no terminal: got %d", got)
 	}
 }
+
+// A command knows which operands stood behind "--".
+func TestDash(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"a", "b"}, -1},
+		{[]string{"a", "--", "b", "-x"}, 1},
+		{[]string{"--"}, 0},
+		{[]string{"a", "--", "b", "--", "c"}, 1},
+	} {
+		got := -2
+		c := &Command{Name: "logcat", Run: func(_ context.Context, s *Streams, _ []string) error {
+			got = s.Dash()
+			return nil
+		}}
+		if execCommand(t, c, test.args); got != test.want {
+			t.Errorf("%q: %d, want %d", test.args, got, test.want)
+		}
+	}
+}
+
+// closing is an output that can be closed, perhaps not well.
+type closing struct {
+	bytes.Buffer
+	err    error
+	closed int
+}
+
+func (c *closing) Close() error {
+	c.closed++
+	return c.err
+}
+
+// CloseOut closes the output of a process, once, and says whether all was taken.
+func TestCloseOut(t *testing.T) {
+	full := errors.New("no space")
+	for _, whole := range []bool{false, true} {
+		for _, err := range []error{nil, full} {
+			out := &closing{err: err}
+			var got error
+			c := &Command{Name: "logcat", Run: func(_ context.Context, s *Streams, _ []string) error {
+				s.Out.Write([]byte("x"))
+				got = s.CloseOut()
+				return got
+			}}
+			var errs bytes.Buffer
+			exit := run(t.Context(), c, nil, &Streams{Out: out, Err: &errs}, whole)
+			if failed := whole && err != nil; failed != (got != nil) || failed != (exit == Failed) || failed != (errs.String() == "logcat: close stdout: no space\n") {
+				t.Errorf("whole %v, %v: %v, exit %d, %q", whole, err, got, exit, &errs)
+			}
+			if want := map[bool]int{true: 1}[whole]; out.closed != want {
+				t.Errorf("whole %v: closed %d times", whole, out.closed)
+			}
+		}
+	}
+}

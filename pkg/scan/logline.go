@@ -118,7 +118,7 @@ func (l *logLines) Parse(line []byte, ev *event.Event) error {
 	ev.AsIs = false // its line does not say where it lies
 	ev.Log = l.log
 	ev.Partition = event.IntValue(int64(l.pos.Partition))
-	ev.Offset = event.IntValue(offsetOf(l.pos, int64(at)))
+	ev.Offset = event.IntValue(l.pos.Offset(int64(at)))
 	return nil
 }
 
@@ -278,14 +278,6 @@ func digitsMember(b []byte, begin string) (digits, rest []byte, ok bool) {
 	return b[:n:n], b[n+1:], true
 }
 
-// offsetOf returns the offset of a line of a block, counted from 0.
-func offsetOf(p *stream.Positions, line int64) int64 {
-	if uint64(line) < uint64(len(p.Offsets)) {
-		return p.Offsets[line]
-	}
-	return p.Base + line
-}
-
 // AppendPlaced appends an unchanged event of a log as it is written out: with its
 // position, and with the name of its log if named. It does so by putting that into
 // the line; where this takes more, it returns false: write the event by its members
@@ -328,6 +320,9 @@ func (w *worker) logBlock(j *job) {
 			var lines int64
 			out := &j.result
 			out.Out, data, lines = w.logs.pass(out.Out, data, w.passing, w.e.o.part)
+			if w.e.o.Spans && lines > 0 {
+				out.Spans = append(out.Spans, Span{len(out.Out), r.line, int(lines), int(lines)})
+			}
 			r.Seq += uint64(lines)
 			r.line += lines
 			if len(out.Out) >= w.e.o.part && !w.handOn(j) {

@@ -49,7 +49,7 @@ func (l *logLines) pass(dst, data []byte, p passing, limit int) (out, rest []byt
 		if p.values {
 			dst = append(append(dst, value...), '\n')
 		} else {
-			dst = strconv.AppendInt(append(dst, head...), offsetOf(l.pos, int64(l.line)), 10)
+			dst = strconv.AppendInt(append(dst, head...), l.pos.Offset(int64(l.line)), 10)
 			switch shape {
 			case bareShape:
 				dst = append(append(append(dst, l.time...), `,"value":`...), value...)

@@ -95,7 +95,7 @@ type Item struct {
 // offsets the event lies behind the first of its block.
 func (it *Item) LineInBlock() int64 {
 	if it.log != nil {
-		return offsetOf(it.log.pos, it.line) - it.log.pos.Base
+		return it.log.pos.Offset(it.line) - it.log.pos.Base
 	}
 	return it.line
 }

@@ -66,6 +66,14 @@ type Result struct {
 	// Live: all that followed inputs held when reading began has come before
 	// (see stream.Block); only for the Sink.
 	Live bool
+	// Input is the number of the block's input, and Pos says where its lines lie if
+	// it is one of a log; both are only for the Sink of Run, and Pos is valid until
+	// Block returns.
+	Input int
+	Pos   *stream.Positions
+	// Spans say which lines of a log Out is made of, in their order, if
+	// Options.Spans asks for that.
+	Spans []Span
 
 	lines int64
 	bad   []badLine
@@ -82,7 +90,9 @@ func (r *Result) Take(n int) {
 	}
 }
 
-func (r *Result) empty() { r.Out, r.Ends, r.bad = r.Out[:0], r.Ends[:0], r.bad[:0] }
+func (r *Result) empty() {
+	r.Out, r.Ends, r.Spans, r.bad = r.Out[:0], r.Ends[:0], r.Spans[:0], r.bad[:0]
+}
 
 type badLine struct {
 	line   int64 // in the block, from 0; before it (see input.carry) less than 0
@@ -120,6 +130,8 @@ type Options struct {
 	Workers int
 	// Lossy is parse.Options.Lossy.
 	Lossy bool
+	// Spans: results of lines of logs have their Spans. It is for Run only.
+	Spans bool
 
 	part int // partSize, or less for tests
 }
@@ -397,6 +409,8 @@ func (w *worker) record(j *job, in *input, p parse.Parser, record []byte) bool {
 			n, ends := len(out.Out), len(out.Ends)
 			if err = w.op.Event(&w.stage.item, w.stage.runner, out); err != nil {
 				out.Out, out.Ends = out.Out[:n], out.Ends[:ends]
+			} else if w.e.o.Spans && in == nil && (len(out.Out) > n || len(out.Ends) > ends) {
+				out.Spans = append(out.Spans, Span{len(out.Out), w.stage.item.line, 1, max(1, len(out.Ends)-ends)})
 			}
 		}
 	}
@@ -535,7 +549,7 @@ func (c *collector) before(b *stream.Block) int64 {
 func (c *collector) results(j *job) error {
 	b, r := &j.block, &j.result
 	lines := c.before(b)
-	r.Name, r.FirstLine, r.Live = b.Name, lines+1, b.Live
+	r.Name, r.FirstLine, r.Live, r.Input, r.Pos = b.Name, lines+1, b.Live, b.Input, &b.Pos
 	if b.Pos.InLog {
 		r.FirstLine = b.Pos.Base
 	}
@@ -556,7 +570,7 @@ func (c *collector) results(j *job) error {
 // offset.
 func numberOf(b *stream.Block, before, line int64) int64 {
 	if b.Pos.InLog {
-		return offsetOf(&b.Pos, line)
+		return b.Pos.Offset(line)
 	}
 	return before + line + 1
 }

@@ -2,6 +2,7 @@ package logcat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -29,7 +30,7 @@ func (o *options) describeLogs(ctx context.Context, s *cli.Streams, r *reader.Re
 	if format == "" && s.OutTerminal {
 		format = "pretty"
 	}
-	var rows []event.Value
+	var rows, groups []event.Value
 	for _, l := range logs {
 		all, err := l.Describe(ctx)
 		if err != nil {
@@ -39,11 +40,24 @@ func (o *options) describeLogs(ctx context.Context, s *cli.Streams, r *reader.Re
 		for i := range all {
 			rows = append(rows, event.RawValue(appendDescription(nil, l.Name(), &all[i])))
 		}
+		positions, err := l.Groups(ctx)
+		for _, p := range positions {
+			groups = append(groups, event.RawValue(appendPosition(nil, &p)))
+		}
+		s.Report(withStatuses(err), cli.Failed)
 	}
 	if len(rows) == 0 {
 		return nil
 	}
 	out, err := appendRows(nil, rows, format, look(s, o.Color))
+	// The rows of groups are of another shape, and are a table of their own. csv and tsv
+	// have one header: they leave groups out.
+	if err == nil && len(groups) > 0 && format != "csv" && format != "tsv" && format != "none" {
+		if format == "table" || format == "pretty" {
+			out = append(out, '\n')
+		}
+		out, err = appendRows(out, groups, format, look(s, o.Color))
+	}
 	if err == nil {
 		_, err = s.Out.Write(out)
 	}
@@ -113,7 +127,10 @@ func appendRows(dst []byte, rows []event.Value, format string, look render.Look)
 // appendBlock appends what is said of a partition for people: a line for each
 // member, which no terminal is too narrow for.
 func appendBlock(dst []byte, v event.Value) []byte {
-	const width = len("appended_at")
+	width := 0
+	for it := v.Members(); it.Next(); {
+		width = max(width, len(it.Name.AppendText(nil)))
+	}
 	for it := v.Members(); it.Next(); {
 		dst = fmt.Appendf(dst, "%-*s  ", width, it.Name.AppendText(nil))
 		if m := it.Value; m.Kind == event.String {
@@ -129,6 +146,26 @@ func appendBlock(dst []byte, v event.Value) []byte {
 		dst = append(dst, '\n')
 	}
 	return dst
+}
+
+// withStatuses gives each of the errors that were joined its exit status and hint.
+func withStatuses(err error) error {
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return reader.WithStatus(err)
+	}
+	var all []error
+	for _, e := range several.Unwrap() {
+		all = append(all, reader.WithStatus(e))
+	}
+	return errors.Join(all...)
+}
+
+// appendPosition appends what --describe says of a group's position.
+func appendPosition(dst []byte, p *eventlog.GroupPosition) []byte {
+	dst = append(dst, `{"group":`...)
+	dst = event.AppendString(dst, []byte(p.Group))
+	return fmt.Appendf(dst, `,"partition":%d,"committed":%d,"lag":%d}`, p.Partition, p.Committed, p.Lag)
 }
 
 // appendDescription appends what --describe says of a partition. Times of an empty

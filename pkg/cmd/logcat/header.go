@@ -91,6 +91,9 @@ func (h *header) writeOnce(w io.Writer) error {
 		return nil
 	}
 	h.written = true
-	_, err := w.Write(append(h.decided.Load().AppendHeader(nil), '\n'))
+	_, err := w.Write(h.line())
 	return err
 }
+
+// line returns the header. There has been a row.
+func (h *header) line() []byte { return append(h.decided.Load().AppendHeader(nil), '\n') }

@@ -21,11 +21,12 @@ type options struct {
 	follow, merge bool
 	logs          reader.Selection
 	describe      bool
+	group         groupOptions
 }
 
 // New returns the command.
 func New() *cli.Command {
-	o := &options{tail: -1, count: -1}
+	o := &options{tail: -1, count: -1, group: groupOptions{batch: -1}}
 	return &cli.Command{
 		Name:    "logcat",
 		Summary: "read logs as events: filter, reshape, convert",
@@ -33,6 +34,7 @@ func New() *cli.Command {
 			"logcat [-f | --merge] [-n N | -c N] [-i FORMAT] [-S TIME] [-U TIME]",
 			"       [--from POS] [--to POS] [-p N,... | --only-key KEY]",
 			"       [-w EXPR] [-m EXPR] [-o FORMAT] [LOG | FILE ...]",
+			"logcat -G GROUP [--batch N] [--batch-wait D] [-f] LOG -- CMD [ARG ...]",
 			"logcat --describe [-o FORMAT] LOG ...",
 		},
 		Examples: `logcat -w '.status>=500' app.ndjson | jq .path
@@ -40,7 +42,8 @@ logcat -i combined -S -1h -m '{path,status}' access.log access.log.1.gz
 logcat -o csv -m '{time,level,msg}' app.ndjson > app.csv
 logcat -f -w '.status>=500' app.ndjson
 logcat -S -1h --only-key u7 app
-logcat --from @today -f app`,
+logcat --from @today -f app
+logcat -G mailer app --batch 100 -- ./send-mails.sh`,
 		AddFlags: o.addFlags,
 		Run:      o.run,
 	}
@@ -70,6 +73,7 @@ func (o *options) addFlags(f *cli.Flags) {
 	f.String(&o.logs.OnlyKey, cli.FlagDoc{Name: "only-key", Value: "KEY",
 		Once:  "for several keys: -w '$key==\"a\" or $key==\"b\"'",
 		Usage: "of logs: only events with this key: JSON, or a plain string"})
+	o.group.addFlags(f)
 	f.Bool(&o.describe, cli.FlagDoc{Name: "describe",
 		Usage: "say of each partition of a log what it holds"})
 	o.ReaderFlags.Add(f, reader.Inputs(), reader.Outputs("logcat"))
@@ -77,7 +81,7 @@ func (o *options) addFlags(f *cli.Flags) {
 	f.Instead(map[string]string{
 		"--head": first, "--limit": first, "--first": first, "--top": first,
 		"-v": not, "--invert-match": not,
-		"-g": view, "--group": view, "-a": view, "--agg": view,
+		"-g": view, "-a": view, "--agg": view,
 		"--sort":   "--merge orders the events of sorted files by time",
 		"-F":       "-f follows files by name, through rotation",
 		"-e":       `-w 'test("RE")' on lines of text, -w '.msg|test("RE")' on a member`,
@@ -94,6 +98,10 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	case o.follow && o.merge:
 		return cli.Usagef("--follow and --merge exclude each other")
 	}
+	operands, words, err := o.checkGroup(s, operands)
+	if err != nil {
+		return err
+	}
 	r, err := reader.New(s, &o.ReaderFlags, operands)
 	if err != nil {
 		return err
@@ -108,9 +116,12 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	if err := r.Select(selected); err != nil {
 		return err
 	}
-	r.Follow, r.Merge, r.ByTime = o.follow, o.merge, true
+	r.Follow, r.Merge, r.ByTime = o.follow && words == nil, o.merge, true
 	out := output{format: o.format(s), logNames: r.SeveralLogs()}
-	out.color = (out.format == "event" || out.format == "value") && s.UseColor(o.Color)
+	if words != nil && o.Output == "" {
+		out.format = "event"
+	}
+	out.color = (out.format == "event" || out.format == "value") && s.UseColor(o.Color) && words == nil
 	if o.mapping != "" {
 		if out.mapping, err = r.Compile("--map", o.mapping); err != nil {
 			return err
@@ -121,9 +132,9 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 		r.Query.NeedTime = true
 	}
 	w := &writing{out: s.Out}
-	out.noteEnds = o.tail >= 0 || o.count >= 0
+	out.noteEnds = o.tail >= 0 || o.count >= 0 || words != nil && o.mapping != ""
 	if dialect, ok := dialects[out.format]; ok {
-		if out.format == "table" || o.tail >= 0 || r.Merges() {
+		if words == nil && (out.format == "table" || o.tail >= 0 || r.Merges()) {
 			look := func() render.Look { return look(s, o.Color) }
 			w.rows = &rows{out: s.Out, dialect: dialect, asked: out.format == "table", look: look}
 			out.format, out.noteEnds, r.Apart = "line", true, true
@@ -133,6 +144,10 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 		}
 	}
 	switch {
+	case words != nil:
+		return o.runCommand(ctx, s, r, &out, words)
+	case o.group.name != "":
+		return o.handOver(ctx, s, r, &out, w)
 	case o.count == 0:
 		return nil // and wait for nothing
 	case o.count > 0:

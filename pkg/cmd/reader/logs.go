@@ -267,21 +267,15 @@ func (r *Reader) open(i int) []input {
 	if o.err != nil {
 		return []input{{part: source.Part{Blocks: source.Failed(o.name, o.err), Input: i}}}
 	}
-	how := eventlog.ReadOptions{Follow: r.Follow, To: r.to, LogName: o.log.Name()}
-	if r.from != nil {
-		how.From = *r.from
-	}
+	how := r.ReadOptions(o.log)
 	q := &r.Query
-	if q.Time == nil {
-		how.Since, how.Until = instant(q.Since), instant(q.Until)
-		if q.Key == nil && q.Where == nil && q.OnlyKey == nil && q.Since == nil && q.Until == nil {
-			how.Tail = r.tail
-		}
+	if q.Time == nil && q.Key == nil && q.Where == nil && q.OnlyKey == nil && q.Since == nil && q.Until == nil {
+		how.Tail = r.tail
 	}
 	var all []input
 	told := new(told)
 	for _, p := range o.partitions {
-		how.Name = o.log.Path() + "/" + strconv.Itoa(p)
+		how.Name = PartitionName(o.log, p)
 		in := input{part: source.Part{Input: i}}
 		rd, err := o.log.Read(p, how)
 		if err != nil {
@@ -296,6 +290,24 @@ func (r *Reader) open(i int) []input {
 	}
 	return all
 }
+
+// ReadOptions say how a log is read, as the flags have it, but for Tail.
+func (r *Reader) ReadOptions(l *eventlog.Log) eventlog.ReadOptions {
+	how := eventlog.ReadOptions{Follow: r.Follow, To: r.to, LogName: l.Name()}
+	if r.from != nil {
+		how.From = *r.from
+	}
+	if r.Query.Time == nil {
+		how.Since, how.Until = instant(r.Query.Since), instant(r.Query.Until)
+	}
+	return how
+}
+
+// From returns the position of --from, nil if it was not given.
+func (r *Reader) From() *eventlog.Position { return r.from }
+
+// PartitionName is what messages call a partition.
+func PartitionName(l *eventlog.Log, p int) string { return l.Path() + "/" + strconv.Itoa(p) }
 
 // goneOnce are the blocks of one of a log's partitions. That the log is gone each of
 // them says, but only the first one is heard.
@@ -360,8 +372,11 @@ func StatusOf(err error) (exit cli.Exit, ok bool) {
 		gone    *event.GoneError
 		locked  *eventlog.LockError
 		setting *eventlog.SettingError
+		group   *eventlog.GroupNameError
 	)
 	switch {
+	case errors.As(err, &group):
+		return cli.Usage, true
 	case errors.As(err, &setting):
 		return cli.Usage, true
 	case errors.As(err, &locked):

@@ -19,6 +19,7 @@ import (
 	"logtools/pkg/expr"
 	"logtools/pkg/parse"
 	"logtools/pkg/scan"
+	"logtools/pkg/stream"
 	"logtools/pkg/when"
 )
 
@@ -37,6 +38,13 @@ type Reader struct {
 	Apart bool
 	// Workers is scan.Options.Workers.
 	Workers int
+	// Inputs, if not nil, are read instead of the operands, as if they were the
+	// partitions of one log.
+	Inputs []stream.Blocks
+	// Commits: what becomes of events is remembered beyond the run. Results of logs
+	// have their Spans, an input that fails ends the run, and who uses
+	// scan.Result.TellBad finds bad lines kept when it returns.
+	Commits bool
 
 	flags   *cli.ReaderFlags
 	streams *cli.Streams
@@ -208,7 +216,7 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 	if err != nil {
 		return false, err
 	}
-	k := &sink{block: block, bad: bad, streams: r.streams, follow: r.Follow, looks: 5, stop: r.flags.Bad == "fail"}
+	k := &sink{block: block, bad: bad, streams: r.streams, follow: r.Follow, looks: 5, stop: r.flags.Bad == "fail", commits: r.Commits}
 	k.foreign.asked = r.format != nil && !r.flags.Prefix && r.format.Name == "json"
 	if !r.flags.Prefix {
 		format, err := parse.ByName(r.flags.Input)
@@ -225,6 +233,7 @@ func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, bloc
 		StopAtBad: r.flags.Bad == "fail",
 		Lossy:     r.flags.Lossy,
 		Workers:   r.Workers,
+		Spans:     r.Commits,
 	}
 	var nulls nulls
 	if r.Query.Key != nil || r.Query.Time != nil {
@@ -268,6 +277,7 @@ type sink struct {
 	hints   []string     // of bad lines, each once
 	stop    bool         // damage ends the run (--bad=fail)
 	stopped bool         // the command wants no more
+	commits bool         // Reader.Commits
 	foreign foreign
 }
 
@@ -304,6 +314,9 @@ func (k *sink) report(name string, line int64, reason error, raw []byte) error {
 		}
 	}
 	k.foreign.bad(name, line, raw)
+	if k.commits {
+		defer k.bad.Flush()
+	}
 	return k.bad.Add(name, line, reason, raw)
 }
 
@@ -331,7 +344,7 @@ func (k *sink) Failed(name string, err error) error {
 	}
 	err = WithStatus(err)
 	k.streams.Report(err, cli.Failed)
-	if k.stop && cli.ExitOf(err, cli.Failed) == cli.Damaged {
+	if k.commits || k.stop && cli.ExitOf(err, cli.Failed) == cli.Damaged {
 		return cli.ErrStop
 	}
 	return nil

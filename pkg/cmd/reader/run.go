@@ -67,6 +67,15 @@ func (r *Reader) read(ctx context.Context, o scan.Options, newOperator func() sc
 // open opens all operands. (Files are opened when their turn comes.)
 func (x *run) open(from source.Options) {
 	r := x.r
+	if r.Inputs != nil {
+		g := group{log: true}
+		for _, b := range r.Inputs {
+			meter, _ := b.(stream.Meter)
+			g.inputs = append(g.inputs, input{part: source.Part{Blocks: b}, meter: meter})
+		}
+		x.groups = []group{g}
+		return
+	}
 	if r.Merge {
 		from.BlockSize = mergeBlock(len(r.operands))
 	}
