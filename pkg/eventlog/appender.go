@@ -51,7 +51,7 @@ const MaxBatch = segment.MaxRaw
 // is left out, and told with the Ack, which comes when that is durable that the
 // refusals rest upon.
 //
-// Memory: the lines and bodies of two batches per worker and two more.
+// Memory: the lines and bodies of four batches per worker and two more.
 type Appender struct {
 	l    *Log
 	o    AppendOptions
@@ -124,7 +124,7 @@ func (l *Log) Appender(o AppendOptions) (*Appender, error) {
 			return nil, err
 		}
 	}
-	n := 2*o.Workers + 2
+	n := 4*o.Workers + 2
 	a := &Appender{
 		l: l, o: o, room: make(chan struct{}, n), jobs: make(chan *job, n), enc: segment.NewEncoder(),
 		writers: make([]*writer, l.settings.Partitions),
@@ -256,6 +256,10 @@ func (j *job) pack(enc *segment.Encoder) error {
 	return err
 }
 
+// atOnce is how many batches are written under one lock. With more of them the
+// workers would have nothing to do while they are judged.
+const atOnce = 2
+
 // writeAll writes what comes, in order.
 func (w *writer) writeAll() {
 	defer close(w.written)
@@ -273,7 +277,7 @@ func (w *writer) writeAll() {
 				// Batches are compressed in the order in which they came, or nearly.
 				jobs = append(jobs, next)
 				err = <-next.packed
-				more = err == nil && len(jobs) < cap(w.in)/2
+				more = err == nil && len(jobs) < atOnce
 			default:
 				more = false
 			}

@@ -17,6 +17,9 @@ type Options struct {
 	// Memory is how much memory what is known of all partitions may take together,
 	// in bytes; 0 is DefaultMemory.
 	Memory int64
+	// KeyClaims: the key of each event that is appended is what it claims, or
+	// nothing: the unique rule was run to make it.
+	KeyClaims bool
 	// FS is where the log lies; nil is the operating system.
 	FS vfs.FS
 }
@@ -27,6 +30,7 @@ const DefaultMemory = 256 << 20
 // Guard keeps the rules of a log. It implements eventlog.Guard.
 type Guard struct {
 	rules  *rules
+	keys   bool // Options.KeyClaims
 	fs     vfs.FS
 	dir    string
 	log    [16]byte
@@ -70,7 +74,7 @@ func newGuard(r *eventlog.Rules, partitions int, o Options) (*Guard, error) {
 	if o.FS == nil {
 		o.FS = vfs.OS{}
 	}
-	g := &Guard{rules: c, fs: o.FS, memory: o.Memory / int64(max(partitions, 1))}
+	g := &Guard{rules: c, keys: o.KeyClaims, fs: o.FS, memory: o.Memory / int64(max(partitions, 1))}
 	g.workers.New = func() any { return newWorker(c) }
 	g.prepared.New = func() any { return new(prepared) }
 	return g, nil
@@ -94,6 +98,7 @@ func (g *Guard) Prepare(b *stream.Batch) (any, error) {
 	p := g.prepared.Get().(*prepared)
 	w := g.workers.Get().(*worker)
 	defer g.workers.Put(w)
+	w.keys = g.keys
 	if err := w.prepare(p, b.Lines); err != nil {
 		return nil, fmt.Errorf("line %d of a batch: %w", len(p.lines)+1, err)
 	}

@@ -16,6 +16,7 @@ import (
 type index interface {
 	stored() int64
 	get(h hash, dst []byte) (v []byte, ok bool, err error)
+	warm(h hash)
 	put(h hash, v []byte)
 	full() bool
 	store(m eventlog.Mark) error
@@ -128,6 +129,7 @@ func (k *keeper) Learn(b *stream.Block) error {
 		return fmt.Errorf("offset %d: %w", offset(b, len(p.lines)), err)
 	}
 	for i := range p.lines {
+		k.warm(p, i)
 		at := offset(b, i)
 		if at < k.known {
 			continue
@@ -161,6 +163,25 @@ func offset(b *stream.Block, i int) int64 {
 		return b.Pos.Offsets[min(i, len(b.Pos.Offsets)-1)]
 	}
 	return b.Pos.Base + int64(i)
+}
+
+// together is how many lines are looked up at about the same time: to wait for memory
+// takes longer than all else there is to do for a line.
+const together = 32
+
+// warm, called for each line in turn, prepares the table for those from it on.
+func (k *keeper) warm(p *prepared, i int) {
+	if i%together != 0 {
+		return
+	}
+	for j := i; j < min(i+together, len(p.lines)); j++ {
+		if p.lines[j].flags&claims != 0 {
+			k.table.warm(p.lines[j].claim)
+		}
+		if p.lines[j].flags&folds != 0 {
+			k.table.warm(p.foldings[j].hash)
+		}
+	}
 }
 
 // take learns of a line that is in the log.
@@ -198,6 +219,7 @@ func (k *keeper) Judge(given any, _ *stream.Batch, base int64, stop bool) ([]str
 	}
 	var refused []stream.Refusal
 	for i := range p.lines {
+		k.warm(p, i)
 		taken, why, err := k.judge(p, i)
 		if err != nil {
 			return nil, k.failed(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -538,5 +539,42 @@ func TestLongBatch(t *testing.T) {
 	refused, err := k.Judge(p, b, 0, false)
 	if err != nil || len(refused) != 30 || refused[29].Index != 59 || refused[29].TakenBy != 29 {
 		t.Errorf("%v, %+v", err, refused)
+	}
+}
+
+// Where the key is the claim, the claim is that of the rule.
+func TestKeyClaims(t *testing.T) {
+	rules := eventlog.Rules{Unique: ".u", Key: ".u"}
+	lines := []byte(`{"key":"a","value":{"u":"a"}}
+{"key":1.0,"value":{"u":1}}
+{"key":{"y":1,"x":[2]},"value":{"u":{"x":[2.0],"y":1}}}
+{"key":"\u00e9","value":{"u":"é"}}
+{"u":null}
+{"n":1}
+{"key":"gone","value":null}
+`)
+	var both [2]*prepared
+	for i, o := range []Options{{}, {KeyClaims: true}} {
+		g, err := newGuard(&rules, 4, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := g.Prepare(&stream.Batch{Lines: lines})
+		if err != nil {
+			t.Fatal(err)
+		}
+		both[i] = p.(*prepared)
+	}
+	if a, b := both[0].lines, both[1].lines; len(a) != 7 || !slices.Equal(a, b) {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+	claiming := 0
+	for _, l := range both[1].lines {
+		if l.flags&claims != 0 {
+			claiming++
+		}
+	}
+	if claiming != 4 {
+		t.Errorf("%d lines claim something", claiming)
 	}
 }

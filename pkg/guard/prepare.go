@@ -51,6 +51,7 @@ func (p *prepared) reset() {
 // worker is what one goroutine needs to prepare lines.
 type worker struct {
 	rules  *rules
+	keys   bool // the key is the claim
 	reader *event.Reader
 	clean  event.Clean
 	event  event.Event
@@ -137,11 +138,14 @@ func (w *worker) line(p *prepared, text []byte) error {
 
 // claim evaluates the unique rule.
 func (w *worker) claim(l *line) {
-	w.runner.Reset()
-	v, err := w.rules.unique.One(w.runner, &w.event)
-	if err != nil {
-		l.why = "unique fails: " + clip(err.Error())
-		return
+	v := w.event.Key
+	if !w.keys {
+		w.runner.Reset()
+		var err error
+		if v, err = w.rules.unique.One(w.runner, &w.event); err != nil {
+			l.why = "unique fails: " + clip(err.Error())
+			return
+		}
 	}
 	if v.IsNull() {
 		return

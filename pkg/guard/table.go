@@ -66,6 +66,7 @@ type table struct {
 	kept   []*run // which are in runs no more, but which a merge reads
 	cached int64  // bytes of directories and filters
 	buf    []byte // for a bucket
+	warmed uint64 // see warm
 
 	merge    *merge // under way
 	mergeErr error  // of the last one
@@ -123,6 +124,21 @@ func (t *table) get(h hash, dst []byte) (v []byte, ok bool, err error) {
 		}
 	}
 	return dst, false, nil
+}
+
+// warm brings what get of h will look at first into the processor's cache. Called for
+// some dozens of hashes in turn it waits for all of them together, and not for each.
+func (t *table) warm(h hash) {
+	hi, lo := h.halves()
+	// The sum is of no use but that the reads are not left out.
+	sum := t.recent.touch(hi)
+	for _, r := range t.runs {
+		if r.bits != nil {
+			block, _ := probe(len(r.bits), hi, lo)
+			sum += r.bits[block]
+		}
+	}
+	t.warmed += sum
 }
 
 // put sets the value of h, which is copied. Values of up to 7 bytes, and those of 8

@@ -75,6 +75,12 @@ func (m *recent) find(hi, lo uint64) (i int, ok bool) {
 	return i, false
 }
 
+// touch reads the slot at which find will begin.
+func (m *recent) touch(hi uint64) uint64 {
+	at, _ := bits.Mul64(hi, uint64(m.home))
+	return m.slots[at].val
+}
+
 // get appends the value of a hash to dst.
 func (m *recent) get(hi, lo uint64, dst []byte) (v []byte, ok bool) {
 	i, ok := m.find(hi, lo)

@@ -55,6 +55,8 @@ func (t *mapTable) full() bool           { return len(t.recent) >= t.most }
 func (t *mapTable) forget()              { clear(t.recent) }
 func (t *mapTable) close() error         { t.closed = true; return nil }
 
+func (t *mapTable) warm(hash) {}
+
 func (t *mapTable) refresh(known int64) (bool, error) {
 	if t.disk.next <= known {
 		return false, nil

@@ -19,6 +19,9 @@ type Query struct {
 	Fields event.Fields
 	// Time, Key and Where are the programs of -t, -k and -w; nil if not given.
 	Time, Key, Where *expr.Program
+	// Deletes: a tombstone keeps the key that it came with. It has nothing that
+	// another one could be made of.
+	Deletes bool
 	// Since is inclusive, Until exclusive; nil if not given.
 	Since, Until *when.Time
 	// OnlyKey is the key of the only events that pass, as canonical JSON; nil: any.
@@ -155,7 +158,7 @@ func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 		s.timed = s.timed || s.has
 		s.untimed = s.untimed || !s.has
 	}
-	if q.Key != nil {
+	if q.Key != nil && !(q.Deletes && ev.Key.Kind > event.Null && !ev.IsObject() && ev.Value().IsNull()) {
 		k, err := q.Key.One(s.runner, ev)
 		if err != nil {
 			return false, &event.BadError{Reason: "key: " + err.Error()}

@@ -119,7 +119,7 @@ func (w *wanted) fits(rules *eventlog.Rules, partitions int) error {
 func same(a, b string) bool {
 	a, errA := expr.Normal(a)
 	b, errB := expr.Normal(b)
-	return a == b && errA == nil && errB == nil
+	return a == b && a != "" && errA == nil && errB == nil
 }
 
 // apply makes what is read obey the rules of a log.
@@ -130,10 +130,10 @@ func (l *lines) apply(r *reader.Reader, o *options, rules *eventlog.Rules) error
 	if o.Key == "" {
 		o.Key = rules.Key
 	}
+	r.Query.Deletes = true
 	var err error
 	if o.Key != "" {
-		// A tombstone has nothing that its key could be made of.
-		if r.Query.Key, err = r.Compile("--key", "if $key != null and . == null then $key else ("+o.Key+"\n) end"); err != nil {
+		if r.Query.Key, err = r.Compile("--key", o.Key); err != nil {
 			return err
 		}
 	}
