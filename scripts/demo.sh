@@ -73,3 +73,23 @@ wait
 run "cat acks.1 acks.2 acks.3"
 run "logcompact --verify shop"
 rm -f acks.1 acks.2 acks.3
+
+say "A consumer group: a command gets what is new, 100,000 events at a time, and exit 0 commits them:"
+run "logcat -G counter --batch 100000 shop -- wc -l"
+run "echo '{\"user\":\"u1\",\"path\":\"/new\"}' | logappend -k .user shop"
+run "logcat -G counter shop -- wc -l"
+run "logcat --describe shop | tail -n 1"
+
+say "Rules: the first claim in the log has the name, and no account goes below zero:"
+rm -rf claims ledger declined.ndjson
+for name in ann bob ann; do
+	run "echo '{\"username\":\"$name\"}' | logappend --unique .username claims" || echo "exit $?"
+done
+cat >transfers.ndjson <<'END'
+{"account":"ann","amount":100}
+{"account":"ann","amount":-70}
+{"account":"ann","amount":-40}
+END
+run "cat transfers.ndjson"
+run "logappend -k .account --init 0 --fold '. + \$e.amount' --check '. >= 0' --refused declined.ndjson ledger <transfers.ndjson" || echo "exit $?"
+run "cat declined.ndjson"

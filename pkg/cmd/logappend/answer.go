@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"strconv"
+	"time"
 
 	"logtools/pkg/event"
 	"logtools/pkg/render"
@@ -52,9 +53,7 @@ func newTee(out io.Writer) *tee {
 }
 
 func (t *tee) answer(b *stream.Batch, a stream.Ack) {
-	// Times of append have all their digits, so that they look alike.
-	appended := when.Time{Sec: a.Appended / 1e6, Nsec: int32(a.Appended % 1e6 * 1e3), Digits: 6}
-	t.times = appended.AppendRFC3339(t.times[:0])
+	t.times = when.FromTime(time.UnixMicro(a.Appended)).AppendRFC3339(t.times[:0])
 	n := len(t.times)
 	o := render.Out{Partition: event.IntValue(int64(a.Partition))}
 	t.buf = t.buf[:0]

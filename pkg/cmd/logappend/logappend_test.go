@@ -142,7 +142,7 @@ func TestAnswers(t *testing.T) {
 	f := fake{now: at}
 	r := f.run(t, input, "--tee", "LOG")
 	r.want(t, cli.OK)
-	if want := `{"partition":0,"offset":0,"time":"2026-03-14T09:00:00.120000Z","value":{"a":1}}
+	if want := `{"partition":0,"offset":0,"time":"2026-03-14T09:00:00.12Z","value":{"a":1}}
 {"partition":0,"offset":1,"time":"2026-01-02T02:04:05.50Z","key":"k","value":2}
 `; r.out != want {
 		t.Errorf("--tee:\n%swant\n%s", r.out, want)
