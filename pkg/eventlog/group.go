@@ -89,13 +89,18 @@ func (l *Log) OpenGroup(ctx context.Context, name string, o GroupOptions) (*Grou
 }
 
 // Owned returns the partitions that belong to this process now, ascending, whether it
-// holds them or not: each belongs to exactly one of the group's living processes.
+// holds them or not: each belongs to exactly one of the group's living processes. A
+// group that was removed is an *event.GoneError.
 func (g *Group) Owned() ([]int, error) {
 	g.mu.Lock()
 	closed := g.closed
 	g.mu.Unlock()
 	if closed {
 		return nil, os.ErrClosed
+	}
+	// Also who has nothing to change must see that the group is another's now.
+	if err := g.stillThere(); err != nil {
+		return nil, err
 	}
 	members, rank, err := g.members()
 	if err != nil {
@@ -108,24 +113,21 @@ func (g *Group) Owned() ([]int, error) {
 	return own, nil
 }
 
-// Balance gives up the partitions held that do not belong to this process and takes
-// those that do and are free; it reports whether any changed hands. A partition that
-// another process still holds is for a later call.
+// Balance gives up the partitions held that are not among own, and takes those of own
+// that are free; it reports whether any changed hands. A partition that another process
+// still holds is for a later call. own is what Owned has said: the share may have
+// changed since, but the caller knows what is given up.
 //
 // A position that is damaged is an *event.DamagedError; one of another log, or of what
 // is no longer in this one, an *event.GoneError, as is a group that was removed. After
 // an error nothing was taken.
-func (g *Group) Balance() (changed bool, err error) {
+func (g *Group) Balance(own []int) (changed bool, err error) {
 	g.turn.Lock()
 	defer g.turn.Unlock()
 	if g.closed {
 		return false, os.ErrClosed
 	}
 	if err := g.stillThere(); err != nil {
-		return false, err
-	}
-	own, err := g.Owned()
-	if err != nil {
 		return false, err
 	}
 	for _, p := range g.Held() {

@@ -202,7 +202,7 @@ func TestGroupKill(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if _, err := g.Balance(); err != nil {
+				if _, err := balance(g); err != nil {
 					return err
 				}
 				return errors.Join(g.Commit(0, 4), g.Commit(1, 5))
@@ -259,7 +259,7 @@ func TestGroupReplaced(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					if _, err := g.Balance(); err != nil {
+					if _, err := balance(g); err != nil {
 						return err
 					}
 					return g.Commit(0, 5)
@@ -339,7 +339,7 @@ func TestGroupFail(t *testing.T) {
 				}
 				defer g.Close()
 				done = []int64{1, 1}
-				if _, err := g.Balance(); err != nil {
+				if _, err := balance(g); err != nil {
 					if g.Held() != nil {
 						t.Errorf("operation %d failed, and %v are held", n, g.Held())
 					}
@@ -388,7 +388,7 @@ func damagedGroup(t *testing.T, m *vfstest.Mem, file, what string, want []int64)
 	l := as(t, m, "log")
 	g := mustGroup(t, l, "g", GroupOptions{})
 	defer g.Close()
-	_, err := g.Balance()
+	_, err := balance(g)
 	var damaged *event.DamagedError
 	var hint interface{ Hint() string }
 	switch {
@@ -505,7 +505,7 @@ func TestGroupPositionGone(t *testing.T) {
 		}
 		l := as(t, c, "log")
 		g := mustGroup(t, l, "g", GroupOptions{})
-		_, err := g.Balance()
+		_, err := balance(g)
 		_, said := l.Groups(t.Context())
 		g.Close()
 		for _, err := range []error{err, said} {

@@ -79,7 +79,7 @@ func TestGroupReset(t *testing.T) {
 	l := groupLog(t, m, "log", 3, 9)
 	p := m.Process()
 	g := mustGroup(t, as(t, p, "log"), "g", GroupOptions{})
-	if err := errors.Join(func() error { _, err := g.Balance(); return err }(), g.Commit(1, 5)); err != nil {
+	if err := errors.Join(func() error { _, err := balance(g); return err }(), g.Commit(1, 5)); err != nil {
 		t.Fatal(err)
 	}
 	reset := func(ctx context.Context, wait time.Duration) error {
@@ -248,7 +248,10 @@ func TestGroupGone(t *testing.T) {
 			if err := g.Commit(0, 5); !errors.As(err, &gone) || gone.Hint() == "" {
 				t.Errorf("Commit: %v", err)
 			}
-			if _, err := g.Balance(); !errors.As(err, &gone) {
+			if _, err := g.Owned(); !errors.As(err, &gone) {
+				t.Errorf("Owned: %v", err)
+			}
+			if _, err := g.Balance([]int{0, 1}); !errors.As(err, &gone) {
 				t.Errorf("Balance: %v", err)
 			}
 			if read(&after); before != after {

@@ -235,13 +235,9 @@ func (g *Group) members() (all, lower int, err error) {
 
 // reset sets the group to a position in each partition.
 func (g *Group) reset(ctx context.Context, from Position, timeout time.Duration) error {
-	at, err := g.l.positions(&from)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	for p := range at {
+	for p := range g.l.settings.Partitions {
 		lock, err := g.l.fs.Lock(g.lockFile(p))
 		if err != nil {
 			return err
@@ -256,6 +252,10 @@ func (g *Group) reset(ctx context.Context, from Position, timeout time.Duration)
 		}
 	}
 	if err := g.stillThere(); err != nil {
+		return err
+	}
+	at, err := g.l.positions(&from) // as it is now, and not when the waiting began
+	if err != nil {
 		return err
 	}
 	if err := g.l.removeMarked(g.dir, tmpMark); err != nil {

@@ -67,6 +67,9 @@ func (l *Log) readSummed(group, name string, v any, check func() error) error {
 	if err != nil {
 		return err
 	}
+	if len(b) == 0 {
+		return l.positionDamaged(group, name, -1, "the file is empty")
+	}
 	if err = decodeSummed(b, v); err == nil {
 		err = check()
 	}

@@ -85,7 +85,7 @@ func consume(path string, say func(memberReport), ended <-chan struct{}) error {
 		}
 		if time.Since(looked) >= 250*time.Millisecond {
 			looked = time.Now()
-			changed, err := g.Balance()
+			changed, err := balance(g)
 			if err != nil {
 				return err
 			}

@@ -18,10 +18,10 @@ import (
 // consumer is a process's share of a group, as an *eventlog.Group is.
 type consumer interface {
 	// Owned are the partitions that are this process's now, Held those of them, and
-	// of those that were, that it has; Balance makes them the same as far as others
-	// let it.
+	// of those that were, that it has; Balance makes them those that are given, as
+	// far as others let it.
 	Owned() ([]int, error)
-	Balance() (changed bool, err error)
+	Balance(own []int) (changed bool, err error)
 	Held() []int
 	// Committed is the offset from which on the events of a partition are still to
 	// be processed. Commit says durably that those before next are.
@@ -163,14 +163,15 @@ func (b *batcher) take(r *scan.Result, at *place) error {
 
 // hand hands on a piece, or keeps it.
 func (b *batcher) hand(p []byte, m mark) error {
+	// Also for a first event that is too large to be kept.
+	if b.live && b.timer == nil && b.wait > 0 {
+		number := b.number
+		b.timer = time.AfterFunc(b.wait, func() { b.waited(number) })
+	}
 	if b.program == nil && b.live && len(b.gathered)+len(p) <= b.room {
 		b.gathered = append(b.gathered, p...)
 		m.end = len(b.gathered)
 		b.marks = append(b.marks, m)
-		if b.timer == nil && b.wait > 0 {
-			number := b.number
-			b.timer = time.AfterFunc(b.wait, func() { b.waited(number) })
-		}
 		return nil
 	}
 	if err := b.begin(); err != nil {
@@ -285,7 +286,8 @@ func (b *batcher) commit() error {
 	go func() {
 		for _, m := range all {
 			if err := b.group.Commit(m.at.partition, m.next); err != nil {
-				committing <- reader.WithStatus(err)
+				from := b.group.Committed(m.at.partition)
+				committing <- reader.WithStatus(fmt.Errorf("%w: the events from offset %d of partition %d on will come again", err, from, m.at.partition))
 				return
 			}
 		}

@@ -30,11 +30,11 @@ func (g *fakeGroup) Owned() ([]int, error) {
 	return slices.Clone(g.owned), nil
 }
 
-func (g *fakeGroup) Balance() (bool, error) {
+func (g *fakeGroup) Balance(own []int) (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var held []int
-	for _, p := range g.owned {
+	for _, p := range own {
 		if !g.others[p] {
 			held = append(held, p)
 		}

@@ -158,7 +158,7 @@ func (s *sharing) balance() error {
 		if err := s.batch.settle(); err != nil { // none is given up that is committed now
 			return err
 		}
-		if _, err := s.group.Balance(); err != nil {
+		if _, err := s.group.Balance(owned); err != nil {
 			return err
 		}
 		held = s.group.Held()
@@ -401,11 +401,11 @@ func (o *options) handOver(ctx context.Context, s *cli.Streams, r *reader.Reader
 // allOf returns the partitions that are a process's share once it has them all.
 func allOf(ctx context.Context, g consumer, every time.Duration) ([]int, error) {
 	for {
-		if _, err := g.Balance(); err != nil {
-			return nil, err
-		}
 		owned, err := g.Owned()
 		if err != nil {
+			return nil, err
+		}
+		if _, err := g.Balance(owned); err != nil {
 			return nil, err
 		}
 		if held := g.Held(); slices.Equal(owned, held) {

@@ -19,7 +19,7 @@ import (
 func newFakes(t *testing.T, owned ...int) (*fakeGroup, *fakePrograms, *batcher) {
 	g := &fakeGroup{committed: make(map[int]int64)}
 	g.set(owned)
-	g.Balance()
+	g.Balance(g.owned)
 	a := new(fakePrograms)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	t.Cleanup(func() { cancel(nil) })
@@ -235,6 +235,23 @@ func TestBatchLive(t *testing.T) {
 	wantList(t, "commits", g.got(), "0:2", "0:4", "0:5", "0:7", "0:9", "0:12")
 }
 
+// An event that is too large to be kept makes others wait no longer than a small one.
+func TestBatchOfLarge(t *testing.T) {
+	g, a, b := newFakes(t, 0)
+	b.live, b.wait = true, 50*time.Millisecond
+	b.add(0, 0, 0)
+	large := strings.Repeat("x", 200)
+	b.must(t, result(0, 0, large))
+	if a.starts != 1 {
+		t.Errorf("%d programs", a.starts)
+	}
+	for begin := time.Now(); len(g.got()) < 1 && time.Since(begin) < 10*time.Second; {
+		time.Sleep(time.Millisecond)
+	}
+	wantList(t, "programs", a.got(), large+" ")
+	wantList(t, "commits", g.got(), "0:1")
+}
+
 // What is no longer held is not committed, also if that is not known yet.
 func TestBatchNotHeld(t *testing.T) {
 	g, a, b := newFakes(t, 0, 1)
@@ -243,7 +260,7 @@ func TestBatchNotHeld(t *testing.T) {
 	b.must(t, result(0, 0, "a"))
 	b.must(t, result(1, 0, "x"))
 	g.set([]int{1})
-	g.Balance()
+	g.Balance(g.owned)
 	if err := b.close(); err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +276,7 @@ func TestBatchLost(t *testing.T) {
 	b.must(t, result(0, 0, "a"))
 	b.must(t, result(1, 0, "x"))
 	g.set([]int{1})
-	g.Balance()
+	g.Balance(g.owned)
 	b.remove(0)
 	b.must(t, result(0, 1, "b")) // still on its way
 	if err := b.close(); err != nil {
