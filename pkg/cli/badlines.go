@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 )
 
@@ -43,16 +44,16 @@ type nouns struct{ lines, kept string }
 // PolicyFail ("": PolicySkip); rejects names the file that keeps the bad lines,
 // which is created or emptied now, or is "". inputs are the run's operands: a
 // rejects file that is one of them, or standard input or output, is refused
-// before it is emptied.
+// before it is emptied, and so is one in an operand that is a directory.
 func (s *Streams) NewBadLines(policy, rejects string, inputs ...string) (*BadLines, error) {
 	return s.newBadLines(nouns{"bad lines", "rejects"}, policy, rejects, inputs)
 }
 
 // NewRefused begins a run's events that are no bad input, but are refused where
-// they were to go. They are treated as bad lines are with PolicySkip; file keeps
-// them.
-func (s *Streams) NewRefused(file string) (*BadLines, error) {
-	return s.newBadLines(nouns{"refused events", "refused events"}, PolicySkip, file, nil)
+// they were to go, which is to. They are treated as bad lines are with PolicySkip;
+// file keeps them.
+func (s *Streams) NewRefused(file, to string) (*BadLines, error) {
+	return s.newBadLines(nouns{"refused events", "refused events"}, PolicySkip, file, []string{to})
 }
 
 func (s *Streams) newBadLines(n nouns, policy, rejects string, inputs []string) (*BadLines, error) {
@@ -70,6 +71,11 @@ func (s *Streams) newBadLines(n nouns, policy, rejects string, inputs []string) 
 	if rejects == "-" {
 		return nil, Usagef("%s need a file: standard output carries data only", n.kept)
 	}
+	for _, dir := range inputs {
+		if within(rejects, dir) {
+			return nil, Usagef("%s file %s lies in %s", n.kept, rejects, dir)
+		}
+	}
 	file, err := os.OpenFile(rejects, os.O_WRONLY|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, WithExit(err, Failed)
@@ -80,6 +86,29 @@ func (s *Streams) newBadLines(n nouns, policy, rejects string, inputs []string) 
 	}
 	b.file, b.rejects = file, bufio.NewWriterSize(file, 64<<10)
 	return b, nil
+}
+
+// within says whether a file lies, or would lie, in a directory or below it: nothing
+// is written there, since the directory may be a log.
+func within(file, dir string) bool {
+	top, err := os.Stat(dir)
+	if err != nil || !top.IsDir() {
+		return false
+	}
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return false
+	}
+	for at := filepath.Dir(file); ; at = filepath.Dir(at) {
+		if info, err := os.Stat(at); err == nil && os.SameFile(info, top) {
+			return true
+		}
+		if at == filepath.Dir(at) {
+			return false
+		}
+	}
 }
 
 // emptyRejects truncates the rejects file unless it is in use.

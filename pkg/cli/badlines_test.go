@@ -251,7 +251,7 @@ func TestRefused(t *testing.T) {
 	} {
 		var errs bytes.Buffer
 		command := &Command{Name: "logappend", Run: func(_ context.Context, s *Streams, _ []string) error {
-			b, err := s.NewRefused(c.file)
+			b, err := s.NewRefused(c.file, "")
 			if err != nil {
 				return err
 			}

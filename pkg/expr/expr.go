@@ -179,9 +179,10 @@ type Runner struct {
 	path []event.Value // stack of the names on the way down
 	text []byte        // the text of one string
 
-	first int  // where in vals the results of the running program begin
-	found bool // a result was true
-	left  int  // iterations that the running program may still make
+	most  int64 // see Limit; 0: the usual
+	first int   // where in vals the results of the running program begin
+	found bool  // a result was true
+	left  int   // iterations that the running program may still make
 
 	resets uint
 
@@ -197,6 +198,18 @@ type Runner struct {
 
 // NewRunner returns a Runner.
 func NewRunner() *Runner { return &Runner{} }
+
+// Limit sets how many steps a program may take on one event; 100 for each byte of
+// the event's line come on top. Without it they are 20 million.
+func (r *Runner) Limit(steps int64) { r.most = steps }
+
+// steps is how many a program may take.
+func (r *Runner) steps() int64 {
+	if r.most > 0 {
+		return r.most
+	}
+	return maxSteps
+}
 
 // Reset forgets the results for the previous event and what they lie in. Call it
 // before each event. Memory beyond 1 MiB, left by a huge event, is let go.

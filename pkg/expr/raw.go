@@ -120,7 +120,7 @@ func (p *rawProgram) begin(r *Runner) {
 	if len(r.regs) < p.nregs {
 		r.regs = make([]event.Value, p.nregs)
 	}
-	r.left = maxIterations
+	r.left = int(min(maxIterations, r.steps()))
 	if len(r.tmp)|len(r.iter)|len(r.path) != 0 { // left by a run that bailed
 		r.tmp, r.iter, r.path = r.tmp[:0], r.iter[:0], r.path[:0]
 	}

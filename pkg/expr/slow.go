@@ -179,7 +179,7 @@ func (s *slowProgram) once(r *Runner, ev *event.Event, whole, keep bool) (err er
 		}
 		in = given
 	}
-	steps := maxSteps + stepsPerByte*int64(len(ev.Line))
+	steps := r.steps() + stepsPerByte*int64(len(ev.Line))
 	if s.fold {
 		steps += stepsPerByte * int64(len(r.state.B))
 	}

@@ -2,10 +2,12 @@ package guard
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"logtools/pkg/eventlog"
 	"logtools/pkg/internal/vfs"
@@ -88,10 +90,29 @@ func (g *Guard) Keeper(partition int, holds func(eventlog.Mark) (bool, error)) (
 		memory: g.memory, holds: holds,
 	})
 	if err != nil {
-		return nil, err
+		return nil, g.failed(err)
 	}
 	return newKeeper(g, t), nil
 }
+
+// indexError is an error of the index, which is no part of the log.
+type indexError struct {
+	err error
+	dir string
+}
+
+func (e *indexError) Error() string { return e.err.Error() }
+func (e *indexError) Unwrap() error { return e.err }
+
+// Hint says what to do.
+func (e *indexError) Hint() string {
+	if errors.Is(e.err, syscall.ENOSPC) || errors.Is(e.err, syscall.EDQUOT) {
+		return ""
+	}
+	return "what the rules know can be made anew from the log: rm -r " + e.dir
+}
+
+func (g *Guard) failed(err error) error { return &indexError{err, g.dir} }
 
 // Prepare is eventlog.Guard's.
 func (g *Guard) Prepare(b *stream.Batch) (any, error) {

@@ -22,6 +22,7 @@ type index interface {
 	store(m eventlog.Mark) error
 	refresh(known int64) (bool, error)
 	forget()
+	over() bool
 	clear() error
 	close() error
 }
@@ -58,12 +59,18 @@ type keeper struct {
 	next   []byte      // the state after the event, as JSON
 }
 
+// maxSteps is how many steps a fold or a check may take (see expr.Runner.Limit): others
+// wait for the lock meanwhile. It is part of what the events in a log mean.
+const maxSteps = 1_000_000
+
 func newKeeper(g *Guard, t index) *keeper {
-	return &keeper{
+	k := &keeper{
 		guard: g, rules: g.rules, table: t, known: t.stored(), many: manyBytes,
 		worker: newWorker(g.rules), runner: expr.NewRunner(),
 		states: event.NewReader(&g.rules.ofState, event.ValuesOnly),
 	}
+	k.runner.Limit(maxSteps)
+	return k
 }
 
 func (k *keeper) Known() int64 { return k.known }
@@ -97,9 +104,28 @@ func (k *keeper) Store(m eventlog.Mark) error {
 // any more.
 func (k *keeper) failed(err error) error {
 	if !errors.Is(err, errDamaged) {
-		return err
+		return k.guard.failed(err)
 	}
 	return k.again()
+}
+
+// memoryError says that there is more to remember of what is judged or learned
+// together than there is memory for.
+type memoryError struct{ memory int64 }
+
+func (e *memoryError) Error() string {
+	return fmt.Sprintf("the states of the keys in one batch take more than the memory for the rules of a partition (%d bytes)", e.memory)
+}
+
+// Hint says what to do.
+func (e *memoryError) Hint() string { return "try a larger --memory, or a smaller --batch-bytes" }
+
+// room returns an error if too much is remembered.
+func (k *keeper) room(i int) error {
+	if i%together == 0 && k.table.over() {
+		return &memoryError{k.guard.memory}
+	}
+	return nil
 }
 
 // again lets go of all that is known.
@@ -136,6 +162,9 @@ func (k *keeper) Learn(b *stream.Block) error {
 		}
 		if err := k.take(p, i, at); err != nil {
 			return k.failed(err)
+		}
+		if err := k.room(i); err != nil {
+			return err
 		}
 		k.known = at + 1
 		k.learned++
@@ -223,6 +252,9 @@ func (k *keeper) Judge(given any, _ *stream.Batch, base int64, stop bool) ([]str
 		taken, why, err := k.judge(p, i)
 		if err != nil {
 			return nil, k.failed(err)
+		}
+		if err := k.room(i); err != nil {
+			return nil, err
 		}
 		if why == "" {
 			k.known++

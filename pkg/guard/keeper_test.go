@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"logtools/pkg/eventlog"
 	"logtools/pkg/internal/vfs/vfstest"
@@ -576,5 +577,73 @@ func TestKeyClaims(t *testing.T) {
 	}
 	if claiming != 4 {
 		t.Errorf("%d lines claim something", claiming)
+	}
+}
+
+// What is remembered of one batch is bounded, too.
+func TestBatchMemory(t *testing.T) {
+	rules := eventlog.Rules{Fold: `"x" * 60000`, Init: "0", Check: "true"}
+	g, err := newGuard(&rules, 1, Options{Memory: minMemory, FS: vfstest.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b stream.Batch
+	for i := range 2000 {
+		b.Lines = fmt.Appendf(b.Lines, "{\"key\":%d,\"value\":%d}\n", i, i)
+	}
+	holds := func(eventlog.Mark) (bool, error) { return true, nil }
+	for what, do := range map[string]func(eventlog.Keeper) error{
+		"Judge": func(k eventlog.Keeper) error {
+			p, err := g.Prepare(&b)
+			if err == nil {
+				_, err = k.Judge(p, &b, 0, false)
+			}
+			return err
+		},
+		"Learn": func(k eventlog.Keeper) error {
+			return k.Learn(&stream.Block{Data: b.Lines, Pos: stream.Positions{InLog: true}})
+		},
+	} {
+		k, err := g.Keeper(0, holds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var much *memoryError
+		if err := do(k); !errors.As(err, &much) || much.Hint() == "" {
+			t.Errorf("%s: %v", what, err)
+		}
+		if n := k.(*keeper).table.(*table).recent.values; n > 2*minMemory+60000*together {
+			t.Errorf("%s remembers %d bytes", what, n)
+		}
+		if err := errors.Join(k.Forget(), k.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A fold that does not end is stopped soon: others wait for the lock.
+func TestSteps(t *testing.T) {
+	rules := eventlog.Rules{Fold: "if $e then last(repeat(1)) else . end", Init: "0", Check: "true"}
+	g, err := newGuard(&rules, 1, Options{FS: vfstest.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := g.Keeper(0, func(eventlog.Mark) (bool, error) { return true, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	b := stream.Batch{Lines: []byte("{\"key\":1,\"value\":true}\n{\"key\":2,\"value\":false}\n")}
+	p, err := g.Prepare(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	refused, err := k.Judge(p, &b, 0, false)
+	if err != nil || len(refused) != 1 || refused[0].Index != 0 || !strings.HasPrefix(refused[0].Reason, "fold fails: ") {
+		t.Errorf("%+v: %v", refused, err)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("it has taken %v", took)
 	}
 }

@@ -84,7 +84,7 @@ type rules struct {
 
 // unsteady are what programs may not use, since it may differ when the event is read
 // back, or when what is known is computed again.
-var unsteady = [...]string{"$time", "$offset", "$partition", "$log", "$event", "now", "localtime", "strflocaltime"}
+var unsteady = [...]string{"$time", "$offset", "$partition", "$log", "$event", "now", "localtime", "strflocaltime", "strptime"}
 
 // compile compiles rules. The error is a *RuleError.
 func compile(r *eventlog.Rules) (*rules, error) {

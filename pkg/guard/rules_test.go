@@ -39,6 +39,7 @@ func TestCheck(t *testing.T) {
 		{rules{Unique: "$event.value"}, 1, "--unique", "$event cannot", 0},
 		{rules{Unique: "now"}, 1, "--unique", "now cannot", 0},
 		{rules{Unique: ".t | localtime"}, 1, "--unique", "localtime cannot", 5},
+		{rules{Unique: `.t | strptime("%d %Z") | mktime`}, 1, "--unique", "strptime cannot", 5},
 		{rules{Unique: ".a + $e"}, 1, "--unique", "variable not defined: $e", 5},
 
 		{rules{Fold: ". + $e"}, 1, "--init", "--fold, --init and --check are one rule, and --init is not given", -1},

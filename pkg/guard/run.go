@@ -191,6 +191,9 @@ type run struct {
 // and name, or not whole.
 func openRun(f vfs.FS, path, name string, id identity) (*run, error) {
 	file, err := f.Open(path, vfs.ReadOnly)
+	if errors.Is(err, vfs.ErrNotRegular) {
+		return nil, errUnfit
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -152,6 +152,10 @@ func (t *table) put(h hash, v []byte) {
 // full says that the memory part has all that it may have: it is to be stored.
 func (t *table) full() bool { return t.recent.n > 0 && t.recent.full() }
 
+// over says that values take far more memory than they may, which is what comes of
+// putting many without looking at full.
+func (t *table) over() bool { return int64(t.recent.values) > t.o.memory }
+
 // size is how many hashes the memory part has.
 func (t *table) size() int { return t.recent.n }
 

@@ -118,7 +118,8 @@ func (t *table) look(limit int64, fresh *run, holds func(eventlog.Mark) (bool, e
 				again = try < looks // another process has merged it
 			case errors.Is(err, errUnfit):
 				removed = true
-				err = t.remove(runName(s.from, s.to))
+				t.remove(runName(s.from, s.to)) // if it stays it is left out again
+				err = nil
 			}
 			if err != nil && !gone(err) {
 				drop()
@@ -233,7 +234,7 @@ func (t *table) tidy() error {
 		default:
 			continue
 		}
-		if err := t.remove(name); err != nil {
+		if err := t.remove(name); err != nil && !isRun {
 			return err
 		}
 	}

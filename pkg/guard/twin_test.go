@@ -57,6 +57,8 @@ func (t *mapTable) close() error         { t.closed = true; return nil }
 
 func (t *mapTable) warm(hash) {}
 
+func (t *mapTable) over() bool { return false }
+
 func (t *mapTable) refresh(known int64) (bool, error) {
 	if t.disk.next <= known {
 		return false, nil

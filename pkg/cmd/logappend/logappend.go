@@ -212,6 +212,7 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	if o.expect >= 0 && log.partitions > 1 {
 		return errExpect(log.partitions)
 	}
+	r.Into = w.path
 	l := &lines{partitions: log.partitions, maxRun: int(min(maxRun, o.batchBytes))}
 	if log.compacted {
 		l.noKey = &event.BadError{Reason: "no key, but the log is compacted by key", Hint: "say what the key is, for example -k .id"}
@@ -223,7 +224,7 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	if err != nil {
 		return explain(err, unknown)
 	}
-	refused, err := newRefusals(s, o.refused, log.partitions)
+	refused, err := newRefusals(s, o.refused, w.path, log.partitions)
 	if err == nil {
 		err = errors.Join(o.append(ctx, s, r, w, l, to, refused), refused.to.Close())
 	}

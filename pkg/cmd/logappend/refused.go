@@ -27,8 +27,8 @@ type refusals struct {
 }
 
 // newRefusals creates or empties the file, if file is not "".
-func newRefusals(s *cli.Streams, file string, partitions int) (*refusals, error) {
-	to, err := s.NewRefused(file)
+func newRefusals(s *cli.Streams, file, log string, partitions int) (*refusals, error) {
+	to, err := s.NewRefused(file, log)
 	if err != nil {
 		return nil, err
 	}

@@ -206,7 +206,7 @@ func (r *run) tellSettings(path string, done *eventlog.RepairedSettings) error {
 	text := done.File + ": repaired"
 	if done.Guessed {
 		text = fmt.Sprintf("%s: made anew: the id and the number of partitions (%d) are those of the segments; "+
-			"cleanup, retain-age, retain-bytes and segment-bytes have their defaults again, and it has no rules", done.File, done.Partitions)
+			"cleanup, retain-age, retain-bytes and segment-bytes have their defaults again; if it had rules, name them again before anything is appended", done.File, done.Partitions)
 	}
 	return r.line(text + keptAs(done.Kept))
 }

@@ -36,6 +36,8 @@ type Reader struct {
 	ByTime bool
 	// Apart is scan.MergeOptions.Apart.
 	Apart bool
+	// Into is where the events go to, if that is a log: bad lines are not kept in it.
+	Into string
 	// Workers is scan.Options.Workers.
 	Workers int
 	// Inputs, if not nil, are read instead of the operands, as if they were the
@@ -212,7 +214,7 @@ type Report func(name string, line int64, reason error, raw []byte) error
 // been reported, and stopped says whether a bad line ended the run
 // (--bad=fail).
 func (r *Reader) Run(ctx context.Context, newOperator func() scan.Operator, block func(*scan.Result, Report) error, end func(Report) error) (stopped bool, err error) {
-	bad, err := r.streams.NewBadLines(r.flags.Bad, r.flags.Rejects, r.files...)
+	bad, err := r.streams.NewBadLines(r.flags.Bad, r.flags.Rejects, append(slices.Clip(r.files), r.Into)...)
 	if err != nil {
 		return false, err
 	}

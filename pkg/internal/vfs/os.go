@@ -34,7 +34,7 @@ func (OS) Open(name string, flag Flag) (File, error) {
 	if err != nil || !st.Mode().IsRegular() {
 		f.Close()
 		if err == nil {
-			err = &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
+			err = &fs.PathError{Op: "open", Path: name, Err: ErrNotRegular}
 		}
 		return nil, err
 	}

@@ -9,6 +9,7 @@ package vfs
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
@@ -43,6 +44,10 @@ const (
 	ReadWrite             // an existing file
 	Create                // a new file, to be read and written; fs.ErrExist if there is one
 )
+
+// ErrNotRegular says that what has the name of a file is a directory, a pipe or the
+// like.
+var ErrNotRegular = errors.New("not a regular file")
 
 // File is an open file. It stays what it was when another file is renamed over
 // its name, or when it is removed.
