@@ -39,9 +39,10 @@ const maxRule = 16 << 10
 // wanted, as one change: a log that has rules gets no others. It returns whether r
 // changed.
 func (r *Rules) give(want *Rules, partitions int) (changed bool, err error) {
-	flag, shown := "unique", "--unique "+want.Unique
+	flag, shown := "unique", (&Rules{Unique: want.Unique}).String()
+	fold := (&Rules{Fold: want.Fold, Init: want.Init, Check: want.Check}).String()
 	if want.Unique == "" {
-		flag, shown = "fold", fmt.Sprintf("--fold %s --init %s --check %s", want.Fold, want.Init, want.Check)
+		flag, shown = "fold", fold
 	}
 	for _, text := range []string{want.Key, want.Unique, want.Fold, want.Init, want.Check} {
 		if len(text) > maxRule || !utf8.ValidString(text) {
@@ -60,12 +61,12 @@ func (r *Rules) give(want *Rules, partitions int) (changed bool, err error) {
 		return true, nil
 	case want.Unique != "" && want.Unique != r.Unique:
 	case want.Fold != "" && (want.Fold != r.Fold || want.Init != r.Init || want.Check != r.Check):
-		flag, shown = "fold", fmt.Sprintf("--fold %s --init %s --check %s", want.Fold, want.Init, want.Check)
+		flag, shown = "fold", fold
 	default:
 		return false, nil
 	}
 	return false, &SettingError{flag, fmt.Sprintf("the log has the rule %s, and cannot get %s", r, shown),
-		"the rules of a log are fixed when it gets them: append without naming one"}
+		"the rules of a log are fixed when it gets them: append without naming one, or copy the events into a new log with other rules: logcat LOG | logappend RULES NEW"}
 }
 
 // String returns them as flags.
@@ -75,10 +76,18 @@ func (r *Rules) String() string {
 		{"unique", r.Unique}, {"fold", r.Fold}, {"init", r.Init}, {"check", r.Check},
 	} {
 		if f.text != "" {
-			flags = append(flags, "--"+f.name+" "+f.text)
+			flags = append(flags, "--"+f.name+" "+quoted(f.text))
 		}
 	}
 	return strings.Join(flags, " ")
+}
+
+// quoted returns a text as a shell reads it.
+func quoted(text string) string {
+	if strings.Trim(text, ".abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // Mark is a place in a partition that can be told from the same offset of another

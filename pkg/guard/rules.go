@@ -129,6 +129,10 @@ func compile(r *eventlog.Rules) (*rules, error) {
 	}
 	if c.check, err = expr.Compile(r.Check, &c.ofState); err == nil {
 		err = steady(r.Check, c.check.Uses, "a check is about the state")
+		if err == nil && c.check.Assigns() {
+			err = errors.New("it assigns, and that is true of every state")
+			return nil, &RuleError{Flag: "--check", Err: err, Hints: "== compares"}
+		}
 		if err == nil && c.check.Uses("$headers") {
 			err = misused(r.Check, "$headers", "a check is about the state")
 		}

@@ -57,6 +57,7 @@ func TestCheck(t *testing.T) {
 		{rules{Fold: ".", Init: "0", Check: ". > $e"}, 1, "--check", "variable not defined: $e", 4},
 		{rules{Fold: ".", Init: "0", Check: ". > $time"}, 1, "--check", "$time cannot be used in a rule: a check is about the state", 4},
 		{rules{Fold: ".", Init: "0", Check: "$headers"}, 1, "--check", "$headers cannot be used in a rule: a check is about the state", 0},
+		{rules{Fold: ".", Init: "0", Check: ". = 0"}, 1, "--check", "it assigns", -1},
 		{rules{Fold: ".", Init: "0", Check: ". > now"}, 1, "--check", "now cannot be used in a rule: a check is about the state", 4},
 	} {
 		err := Check(&tt.rules, tt.partitions)

@@ -224,7 +224,7 @@ func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) er
 	if err != nil {
 		return explain(err, unknown)
 	}
-	refused, err := newRefusals(s, o.refused, w.path, log.partitions)
+	refused, err := newRefusals(s, o.refused, w.path, log.rules.Unique, log.partitions)
 	if err == nil {
 		err = errors.Join(o.append(ctx, s, r, w, l, to, refused), refused.to.Close())
 	}

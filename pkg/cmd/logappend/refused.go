@@ -9,6 +9,7 @@ import (
 
 	"logtools/pkg/cli"
 	"logtools/pkg/event"
+	"logtools/pkg/expr"
 	"logtools/pkg/render"
 	"logtools/pkg/stream"
 )
@@ -19,6 +20,9 @@ type refusals struct {
 	to      *cli.BadLines
 	keep    bool // there is a file
 	several bool // there are several partitions
+	fields  event.Fields
+	unique  *expr.Program // what events claim; nil: nothing
+	runner  *expr.Runner
 	reader  *event.Reader
 	event   event.Event
 	said    refusal
@@ -26,13 +30,19 @@ type refusals struct {
 	line    []byte
 }
 
-// newRefusals creates or empties the file, if file is not "".
-func newRefusals(s *cli.Streams, file, log string, partitions int) (*refusals, error) {
-	to, err := s.NewRefused(file, log)
-	if err != nil {
-		return nil, err
+// newRefusals creates or empties the file, if file is not "". unique is the program of
+// that rule, "" if there is none.
+func newRefusals(s *cli.Streams, file, log, unique string, partitions int) (*refusals, error) {
+	k := &refusals{keep: file != "", several: partitions > 1, runner: expr.NewRunner()}
+	var err error
+	if unique != "" {
+		if k.unique, err = expr.Compile(unique, &k.fields); err != nil {
+			return nil, err
+		}
 	}
-	return &refusals{to: to, keep: file != "", several: partitions > 1, reader: event.NewReader(new(event.Fields), event.Auto)}, nil
+	k.reader = event.NewReader(&k.fields, event.Auto)
+	k.to, err = s.NewRefused(file, log)
+	return k, err
 }
 
 // take takes the refused events of a batch. What it returns ends the run: that the
@@ -72,7 +82,7 @@ func (k *refusals) take(b *stream.Batch, a stream.Ack) error {
 // the next call.
 func (k *refusals) keeping(stored []byte, r *stream.Refusal, partition int) []byte {
 	ev := &k.event
-	ev.Reset(0)
+	ev.Reset(k.fields.Len())
 	if k.reader.Read(stored, ev) != nil {
 		return stored // it was read before, so this cannot be
 	}
@@ -115,14 +125,19 @@ type refusal struct {
 }
 
 func (e *refusal) Error() string {
-	ev := &e.of.event
-	ev.Reset(0)
+	k, ev := e.of, &e.of.event
+	ev.Reset(k.fields.Len())
 	what := e.stored
-	if e.of.reader.Read(e.stored, ev) == nil {
+	if k.reader.Read(e.stored, ev) == nil {
+		what = ev.AppendValue(nil)
 		if ev.Key.Kind > event.Null {
 			what = ev.Key.AppendJSON(nil)
-		} else {
-			what = ev.AppendValue(nil)
+		}
+		if e.r.TakenBy >= 0 && k.unique != nil {
+			k.runner.Reset()
+			if v, err := k.unique.One(k.runner, ev); err == nil {
+				what = v.AppendJSON(nil)
+			}
 		}
 	}
 	by := ""

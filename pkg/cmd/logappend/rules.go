@@ -127,17 +127,18 @@ func (l *lines) apply(r *reader.Reader, o *options, rules *eventlog.Rules) error
 	if rules.None() {
 		return nil
 	}
-	if o.Key == "" {
-		o.Key = rules.Key
+	key := o.Key
+	if key == "" {
+		key = rules.Key
 	}
 	r.Query.Deletes = true
 	var err error
-	if o.Key != "" {
-		if r.Query.Key, err = r.Compile("--key", o.Key); err != nil {
+	if key != "" {
+		if r.Query.Key, err = r.Compile("--key", key); err != nil {
 			return err
 		}
 	}
-	if rules.Unique != "" && rules.Unique != o.Key {
+	if rules.Unique != "" && rules.Unique != key {
 		if l.unique, err = r.Compile("--unique", rules.Unique); err != nil {
 			return err
 		}

@@ -109,7 +109,7 @@ func TestRefusedEventsAreKept(t *testing.T) {
 		{`{"value":1.50,"headers":{"h":"1","reason":"old","m":["1","2"],"t\u0061ken_by":"3"},"src":{"o@1f3a9c02/0":8},"time":"2026-01-02T03:04:05+01:00"}`,
 			`{"time":"2026-01-02T03:04:05+01:00","headers":{"h":"1","m":["1","2"],"reason":"no \"x\"\n","taken_by":"7"},"src":{"o@1f3a9c02/0":8},"value":1.50}`, false},
 	} {
-		k, err := newRefusals(&cli.Streams{}, "", "", 1)
+		k, err := newRefusals(&cli.Streams{}, "", "", "", 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ func TestRefusedEventsAreKept(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
 		}
 	}
-	k, _ := newRefusals(&cli.Streams{}, "", "", 1)
+	k, _ := newRefusals(&cli.Streams{}, "", "", "", 1)
 	if got := string(k.keeping([]byte("1"), &stream.Refusal{Reason: "r", TakenBy: -1}, 0)); got != `{"headers":{"reason":"r"},"value":1}` {
 		t.Errorf("got %s", got)
 	}
@@ -126,7 +126,7 @@ func TestRefusedEventsAreKept(t *testing.T) {
 
 // Nothing is allocated for an event that is kept but not named.
 func TestRefusedAllocatesNothing(t *testing.T) {
-	k, err := newRefusals(&cli.Streams{}, filepath.Join(t.TempDir(), "refused"), "", 1)
+	k, err := newRefusals(&cli.Streams{}, filepath.Join(t.TempDir(), "refused"), "", "", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestRefusalsInWords(t *testing.T) {
 		{`{"name":"` + strings.Repeat("x", 100) + `"}`, "r", -1, false, `{"name":"` + strings.Repeat("x", 51) + "…: r"},
 		{`"` + strings.Repeat("ü", 100) + `"`, "r", -1, false, `"` + strings.Repeat("ü", 29) + "…: r"},
 	} {
-		k, err := newRefusals(&cli.Streams{}, "", "", 1)
+		k, err := newRefusals(&cli.Streams{}, "", "", "", 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
@@ -56,7 +57,11 @@ func (c *command) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	return cli.WithExit(fmt.Errorf("run %s: %w", c.words[0], err), cli.Failed)
+	err = cli.WithExit(fmt.Errorf("run %s: %w", c.words[0], err), cli.Failed)
+	if len(c.words) == 1 && strings.Contains(c.words[0], " ") {
+		err = cli.WithHint(err, "-- sh -c '"+c.words[0]+"'")
+	}
+	return err
 }
 
 // process is a command that runs.

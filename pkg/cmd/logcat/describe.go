@@ -1,9 +1,11 @@
 package logcat
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -49,10 +51,15 @@ func (o *options) describeLogs(ctx context.Context, s *cli.Streams, r *reader.Re
 	if len(rows) == 0 {
 		return nil
 	}
-	out, err := appendRows(nil, rows, format, look(s, o.Color))
 	// The rows of groups are of another shape, and are a table of their own. csv and tsv
-	// have one header: they leave groups out.
-	if err == nil && len(groups) > 0 && format != "csv" && format != "tsv" && format != "none" {
+	// have one header, for both.
+	one := len(groups) > 0 && (format == "csv" || format == "tsv")
+	if one {
+		rows = append(rows, groups...)
+		rows[0] = withMembersOf(rows[0], groups[0])
+	}
+	out, err := appendRows(nil, rows, format, look(s, o.Color))
+	if err == nil && len(groups) > 0 && !one && format != "none" {
 		if format == "table" || format == "pretty" {
 			out = append(out, '\n')
 		}
@@ -62,6 +69,22 @@ func (o *options) describeLogs(ctx context.Context, s *cli.Streams, r *reader.Re
 		_, err = s.Out.Write(out)
 	}
 	return err
+}
+
+// withMembersOf returns an object with the members that another has and it has not,
+// as null.
+func withMembersOf(v, other event.Value) event.Value {
+	var names []string
+	for it := v.Members(); it.Next(); {
+		names = append(names, string(it.Name.AppendText(nil)))
+	}
+	b := bytes.TrimSuffix(v.AppendJSON(nil), []byte("}"))
+	for it := other.Members(); it.Next(); {
+		if !slices.Contains(names, string(it.Name.AppendText(nil))) {
+			b = append(it.Name.AppendJSON(append(b, ',')), ":null"...)
+		}
+	}
+	return event.RawValue(append(b, '}'))
 }
 
 // onlyDescribe refuses what --describe leaves undone.
