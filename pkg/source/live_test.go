@@ -117,6 +117,21 @@ func TestUnfinishedLineWaits(t *testing.T) {
 	}
 }
 
+// A first line arrives at once however much of the next one comes with it: its bytes
+// may be taken in two pieces, of which the second ends no line.
+func TestFirstLineWithMore(t *testing.T) {
+	for n := range 12 {
+		rd, wr := osPipe(t)
+		r := Open(nil, Options{Stdin: rd})
+		var b stream.Block
+		io.WriteString(wr, "a\n"+strings.Repeat("b", n))
+		if got := nextLine(t, r, &b); got != "a\n" {
+			t.Errorf("%q", got)
+		}
+		r.Close()
+	}
+}
+
 // terminal ends at each empty line, and goes on when it is read again.
 type terminal struct{ reads int }
 

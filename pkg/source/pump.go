@@ -223,9 +223,11 @@ func (p *pump) add(n int, more bool) {
 	}
 	if i := bytes.LastIndexByte(p.cur[from:p.end], '\n'); i >= 0 {
 		p.nl = from + i + 1
-		if p.live && !more {
-			signal(p.wake)
-		}
+	}
+	// Also if these bytes end no line: those before them may have, when more was to
+	// come.
+	if p.live && !more && p.nl > p.start {
+		signal(p.wake)
 	}
 }
 
