@@ -83,8 +83,8 @@ func TestGroupInterrupted(t *testing.T) {
 		code         int
 		committed    string
 	}{
-		{"ends well", "read x; echo $x; cat >/dev/null; sleep 0.3", syscall.SIGINT, 130, `"committed":10,`},
-		{"fails", "read x; echo $x; cat >/dev/null; exit 1", syscall.SIGTERM, 143, `"committed":0,`},
+		{"ends well", "read x; echo $x; cat >/dev/null; sleep 0.5", syscall.SIGINT, 130, `"committed":10,`},
+		{"fails", "read x; echo $x; cat >/dev/null; sleep 0.5; exit 1", syscall.SIGTERM, 143, `"committed":0,`},
 		{"hangs", "trap '' TERM; echo 0; while :; do sleep 0.1; done", syscall.SIGTERM, 143, `"committed":0,`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
