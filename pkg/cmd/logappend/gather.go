@@ -92,8 +92,12 @@ func (g *gatherer) block(seq int64, out []byte) error {
 		if g.whole && len(g.parts[0].Lines)+len(text) > maxWhole {
 			return g.tooMuch()
 		}
-		for !g.whole && !g.fits(g.partitionOf(&r), len(text)) {
+		// After an error, which may come at any time, nothing is handed over any more.
+		for !g.whole && g.err == nil && !g.fits(g.partitionOf(&r), len(text)) {
 			g.sendUnlocked(g.partitionOf(&r))
+		}
+		if g.err != nil {
+			break
 		}
 		g.add(&g.parts[g.partitionOf(&r)], &r, text, now)
 		if g.gathered > maxGathered && !g.whole {

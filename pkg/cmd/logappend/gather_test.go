@@ -2,6 +2,7 @@ package logappend
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -118,6 +119,32 @@ func TestLingerAfterStoring(t *testing.T) {
 	f.hold <- struct{}{}
 	f.hold <- struct{}{}
 	eventually(t, "both are stored", func() bool { return f.count() == 2 })
+}
+
+// An error that comes while a full batch waits to be handed over ends the waiting.
+func TestErrorWhileFull(t *testing.T) {
+	g, _ := gathererFor(t, &fake{})
+	g.begun.Store(1 << 30) // more is to come
+	runs := append(runOf(0, strings.Repeat("a", 600)), runOf(0, strings.Repeat("b", 600))...)
+	g.sending.Lock()
+	ended := make(chan error)
+	go func() { ended <- g.block(0, runs) }()
+	eventually(t, "the batch is full", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.parts[0].Count == 1
+	})
+	no := errors.New("no")
+	g.fail(no)
+	g.sending.Unlock()
+	select {
+	case err := <-ended:
+		if err != no {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("it is still waiting")
+	}
 }
 
 // The batches of many partitions together take a limited memory.
