@@ -3,6 +3,7 @@ package event
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Caret returns two lines to print under the message about something wrong in
@@ -18,6 +19,19 @@ func Caret(src string, offset int) string {
 		pad += width(c)
 	}
 	return "\t" + strings.TrimRight(OneLine(line), " ") + "\n\t" + strings.Repeat(" ", pad) + "^"
+}
+
+// Clip returns the beginning of a text that is long, for a message: at most 60 bytes of
+// it, and whole characters.
+func Clip(s string) string {
+	n := 60
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
 }
 
 // OneLine replaces what would move the cursor, or control the terminal, by

@@ -32,6 +32,11 @@ type Event struct {
 	noValue   bool // the whole value has no member named value
 }
 
+// Tombstone says whether the event only says that its key is gone: its value is null.
+func (ev *Event) Tombstone() bool {
+	return ev.Key.Kind > Null && !ev.IsObject() && ev.Value().IsNull()
+}
+
 // Builder writes the whole value of an event whose format is parsed lazily.
 type Builder interface {
 	// AppendValue appends the value, an object, as JSON. What lies behind the

@@ -333,7 +333,7 @@ func isGone(err error) bool {
 	return errors.As(err, &gone)
 }
 
-func (g *Group) lockFile(p int) string { return filepath.Join(g.dir, partitionName(p)+groupLockExt) }
+func (g *Group) lockFile(p int) string { return filepath.Join(g.dir, PartitionName(p)+groupLockExt) }
 
 func (g *Group) positionFile(p int) string { return g.l.positionFile(g.name, p) }
 

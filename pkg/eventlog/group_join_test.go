@@ -239,7 +239,7 @@ func TestGroupGone(t *testing.T) {
 			var before, after [2]string
 			read := func(s *[2]string) {
 				for p := range s {
-					b, _ := os.ReadFile(filepath.Join(dir, "log/groups/g", partitionName(p)+".json"))
+					b, _ := os.ReadFile(filepath.Join(dir, "log/groups/g", PartitionName(p)+".json"))
 					s[p] = string(b)
 				}
 			}

@@ -112,7 +112,7 @@ func (g *Group) build(groups string, from *Position) (made bool, err error) {
 		}
 	}
 	for p := range at {
-		g.l.fs.Remove(filepath.Join(tmp, partitionName(p)+positionExt))
+		g.l.fs.Remove(filepath.Join(tmp, PartitionName(p)+positionExt))
 	}
 	g.l.fs.Remove(tmp)
 	return false, err
@@ -125,7 +125,7 @@ func (g *Group) fill(dir string, at []int64) error {
 	}
 	for p, next := range at {
 		content := position{g.l.settings.ID, p, next}.encode()
-		if err := g.l.create(filepath.Join(dir, partitionName(p)+positionExt), content); err != nil {
+		if err := g.l.create(filepath.Join(dir, PartitionName(p)+positionExt), content); err != nil {
 			return err
 		}
 	}

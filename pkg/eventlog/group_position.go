@@ -1,7 +1,6 @@
 package eventlog
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,8 +41,7 @@ func encodeSummed(v any) []byte {
 
 // decodeSummed reads what encodeSummed has written. Its errors say what is wrong.
 func decodeSummed(b []byte, v any) error {
-	at := bytes.LastIndex(b, sumMember)
-	if at < 0 || !bytes.Equal(appendSum(bytes.Clone(b[:at])), b) {
+	if !sumFits(b) {
 		return errors.New("the checksum does not fit")
 	}
 	if err := json.Unmarshal(b, v); err != nil {
@@ -98,7 +96,7 @@ func (l *Log) positionDamaged(group, file string, size int64, reason string) err
 }
 
 func (l *Log) positionFile(group string, p int) string {
-	return filepath.Join(l.groupDir(group), partitionName(p)+positionExt)
+	return filepath.Join(l.groupDir(group), PartitionName(p)+positionExt)
 }
 
 // readPosition returns the next offset that a group gets of a partition, if no reset

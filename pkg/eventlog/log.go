@@ -205,20 +205,27 @@ func (l *Log) Name() string { return filepath.Base(l.path) }
 // Path returns where the log lies.
 func (l *Log) Path() string { return l.path }
 
-// partitionName returns the name of a partition's directory.
-func partitionName(p int) string { return fmt.Sprintf("%05d", p) }
+// PartitionName returns the name of a partition's directory.
+func PartitionName(p int) string { return fmt.Sprintf("%05d", p) }
 
 // partitionOf returns the number of the partition whose directory has a name; false
 // if no partition's has it.
 func partitionOf(name string) (int, bool) {
 	n, err := strconv.ParseUint(name, 10, 31)
-	return int(n), err == nil && n < MaxPartitions && name == partitionName(int(n))
+	return int(n), err == nil && n < MaxPartitions && name == PartitionName(int(n))
 }
+
+// ID returns Settings.ID as the bytes that it stands for.
+func (l *Log) ID() [16]byte { return l.id }
+
+// GuardDir returns where what the rules know is kept, each partition's under its
+// PartitionName.
+func (l *Log) GuardDir() string { return filepath.Join(l.path, guardName) }
 
 // PartitionDir returns where a partition lies.
 func (l *Log) PartitionDir(p int) string { return l.dir(p) }
 
-func (l *Log) dir(p int) string { return filepath.Join(l.path, partitionName(p)) }
+func (l *Log) dir(p int) string { return filepath.Join(l.path, PartitionName(p)) }
 
 // segmentName returns the name of the segment that begins at an offset.
 func segmentName(base int64) string { return fmt.Sprintf("%020d", base) + segmentExt }

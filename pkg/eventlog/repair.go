@@ -284,8 +284,8 @@ func (r *repairer) unlearn() error {
 	if err := r.p.bumpBy(repaired); err != nil {
 		return err
 	}
-	all := filepath.Join(l.path, guardName)
-	dir := filepath.Join(all, filepath.Base(r.p.dir))
+	all := l.GuardDir()
+	dir := filepath.Join(all, PartitionName(r.p.n))
 	// In one step: who merges parts of the index meanwhile shall not find it.
 	away, err := l.newName(dir, tmpMark)
 	if err != nil {

@@ -154,11 +154,11 @@ func (l *Log) survey() (id string, partitions int, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	for partitions < MaxPartitions && slices.Contains(names, partitionName(partitions)) {
+	for partitions < MaxPartitions && slices.Contains(names, PartitionName(partitions)) {
 		partitions++
 	}
 	for p := partitions + 1; p < MaxPartitions; p++ {
-		if slices.Contains(names, partitionName(p)) {
+		if slices.Contains(names, PartitionName(p)) {
 			return "", 0, fmt.Errorf("there is a partition %d, but no %d", p, partitions)
 		}
 	}

@@ -101,10 +101,15 @@ func appendSum(b []byte) []byte {
 	return append(b, "\"}\n"...)
 }
 
+// sumFits says whether b ends with its checksum.
+func sumFits(b []byte) bool {
+	at := bytes.LastIndex(b, sumMember)
+	return at >= 0 && bytes.Equal(appendSum(bytes.Clone(b[:at])), b)
+}
+
 // decode reads log.json. Its errors say what is wrong with the content.
 func (s *Settings) decode(b []byte) error {
-	at := bytes.LastIndex(b, sumMember)
-	if at < 0 || !bytes.Equal(appendSum(bytes.Clone(b[:at])), b) {
+	if !sumFits(b) {
 		// A later version may sum differently, but says so in its format.
 		if f := formatOf(b); f > Format {
 			return newerError(f)

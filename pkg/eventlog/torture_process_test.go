@@ -251,7 +251,7 @@ func TestTortureKill(t *testing.T) {
 		}
 		k.check(t, vfs.OS{}, path, partitions)
 		if n == 0 {
-			bases, _ := os.ReadDir(filepath.Join(path, partitionName(0)))
+			bases, _ := os.ReadDir(filepath.Join(path, PartitionName(0)))
 			t.Logf("%d processes were killed, %d batches acknowledged, %d files", kills, k.count(), len(bases))
 		}
 	})

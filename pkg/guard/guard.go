@@ -1,11 +1,9 @@
 package guard
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -53,12 +51,7 @@ func New(l *eventlog.Log, o Options) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := hex.DecodeString(strings.ReplaceAll(s.ID, "-", ""))
-	if err != nil || len(id) != len(g.log) {
-		return nil, fmt.Errorf("log %s has the id %q, which is no UUID", l.Name(), s.ID)
-	}
-	copy(g.log[:], id)
-	g.dir = filepath.Join(l.Path(), "guard")
+	g.log, g.dir = l.ID(), l.GuardDir()
 	return g, nil
 }
 
@@ -85,7 +78,7 @@ func newGuard(r *eventlog.Rules, partitions int, o Options) (*Guard, error) {
 // Keeper is eventlog.Guard's.
 func (g *Guard) Keeper(partition int, holds func(eventlog.Mark) (bool, error)) (eventlog.Keeper, error) {
 	t, err := openTable(tableOptions{
-		fs: g.fs, dir: filepath.Join(g.dir, fmt.Sprintf("%05d", partition)),
+		fs: g.fs, dir: filepath.Join(g.dir, eventlog.PartitionName(partition)),
 		log: g.log, partition: partition, rules: g.rules.id,
 		memory: g.memory, holds: holds,
 	})

@@ -106,8 +106,8 @@ func (w *worker) line(p *prepared, text []byte) error {
 	}
 	keyed := ev.Key.Kind > event.Null
 	l := line{}
-	switch value := ev.Value(); {
-	case keyed && value.IsNull():
+	switch {
+	case ev.Tombstone():
 		l.flags = tombstone
 	default:
 		if c.unique != nil {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"logtools/pkg/event"
 	"logtools/pkg/eventlog"
@@ -178,15 +177,4 @@ func valueOf(text string) event.Value {
 }
 
 // clip returns s as one line for a message, and the beginning of it if it is long.
-func clip(s string) string {
-	const most = 60
-	s = event.OneLine(s)
-	if len(s) <= most {
-		return s
-	}
-	n := most
-	for !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
-}
+func clip(s string) string { return event.Clip(event.OneLine(s)) }

@@ -156,9 +156,6 @@ func (t *table) full() bool { return t.recent.n > 0 && t.recent.full() }
 // putting many without looking at full.
 func (t *table) over() bool { return int64(t.recent.values) > t.o.memory }
 
-// size is how many hashes the memory part has.
-func (t *table) size() int { return t.recent.n }
-
 // forget drops the memory part.
 func (t *table) forget() { t.recent.reset() }
 

@@ -196,8 +196,8 @@ func tableHistory(t *testing.T, seed uint64, next func() int, steps int) (harmed
 			if sound(r, r.store()); r.known == 0 {
 				break
 			}
-			if r.table.size() != 0 || r.table.stored() != r.known {
-				t.Fatalf("%d in memory, %d stored of %d", r.table.size(), r.table.stored(), r.known)
+			if r.table.recent.n != 0 || r.table.stored() != r.known {
+				t.Fatalf("%d in memory, %d stored of %d", r.table.recent.n, r.table.stored(), r.known)
 			}
 		case 8:
 			r.forget()

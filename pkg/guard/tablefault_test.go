@@ -399,7 +399,7 @@ func TestTwoMergers(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.learn()
-	if ok, err := b.table.refresh(b.known); err != nil || !ok || b.table.size() != 0 {
+	if ok, err := b.table.refresh(b.known); err != nil || !ok || b.table.recent.n != 0 {
 		t.Fatal(ok, err)
 	}
 	lock, err := m.Lock(filepath.Join(tableDir, mergeLock))

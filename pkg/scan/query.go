@@ -141,7 +141,7 @@ func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 		}
 		if s.at, s.has = when.Parse(b, nil); !s.has {
 			return false, &event.BadError{
-				Reason: "time " + clip(ev.Time.AppendJSON(nil)) + " is not RFC 3339",
+				Reason: "time " + event.Clip(string(ev.Time.AppendJSON(nil))) + " is not RFC 3339",
 				Hint:   "-i value takes such lines as values, with no time of their own",
 			}
 		}
@@ -158,7 +158,7 @@ func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 		s.timed = s.timed || s.has
 		s.untimed = s.untimed || !s.has
 	}
-	if q.Key != nil && !(q.Deletes && ev.Key.Kind > event.Null && !ev.IsObject() && ev.Value().IsNull()) {
+	if q.Key != nil && !(q.Deletes && ev.Tombstone()) {
 		k, err := q.Key.One(s.runner, ev)
 		if err != nil {
 			return false, &event.BadError{Reason: "key: " + err.Error()}
@@ -216,7 +216,7 @@ func (s *stage) findTime(ev *event.Event, p parse.Parser) error {
 		return nil
 	}
 	if s.at, s.has = s.timeOf(v); !s.has {
-		return event.Bad("time: %s is not a time", clip(v.AppendJSON(nil)))
+		return event.Bad("time: %s is not a time", event.Clip(string(v.AppendJSON(nil))))
 	}
 	s.item.OwnTime = true
 	s.setTime(ev)
@@ -257,15 +257,6 @@ func (s *stage) timeOf(v event.Value) (when.Time, bool) {
 		return when.FromUnix(v.B)
 	}
 	return when.Time{}, false
-}
-
-// clip shortens a value for a message.
-func clip(b []byte) string {
-	const most = 60
-	if len(b) > most {
-		return string(b[:most]) + "…"
-	}
-	return string(b)
 }
 
 func (q *Query) zone() *time.Location {

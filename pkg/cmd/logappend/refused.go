@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"unicode/utf8"
 
 	"logtools/pkg/cli"
 	"logtools/pkg/event"
@@ -147,19 +146,7 @@ func (e *refusal) Error() string {
 			by += fmt.Sprintf(" of partition %d", e.partition)
 		}
 	}
-	return clip(what) + ": " + e.r.Reason + by
-}
-
-// clip shortens a value for a message.
-func clip(b []byte) string {
-	most := 60
-	if len(b) <= most {
-		return string(b)
-	}
-	for !utf8.RuneStart(b[most]) {
-		most--
-	}
-	return string(b[:most]) + "…"
+	return event.Clip(string(what)) + ": " + e.r.Reason + by
 }
 
 // stoppedError says that a refused event ended the run (--on-reject=stop).

@@ -122,15 +122,21 @@ func same(a, b string) bool {
 	return a == b && a != "" && errA == nil && errB == nil
 }
 
+// keyOf returns the program that makes the keys of what is appended to a log with
+// rules: the given one, or the log's; "" if events bring their own.
+func keyOf(given string, rules *eventlog.Rules) string {
+	if given == "" {
+		return rules.Key
+	}
+	return given
+}
+
 // apply makes what is read obey the rules of a log.
 func (l *lines) apply(r *reader.Reader, o *options, rules *eventlog.Rules) error {
 	if rules.None() {
 		return nil
 	}
-	key := o.Key
-	if key == "" {
-		key = rules.Key
-	}
+	key := keyOf(o.Key, rules)
 	r.Query.Deletes = true
 	var err error
 	if key != "" {
@@ -138,7 +144,7 @@ func (l *lines) apply(r *reader.Reader, o *options, rules *eventlog.Rules) error
 			return err
 		}
 	}
-	if rules.Unique != "" && rules.Unique != key {
+	if rules.Unique != "" && !same(rules.Unique, key) {
 		if l.unique, err = r.Compile("--unique", rules.Unique); err != nil {
 			return err
 		}
@@ -152,7 +158,7 @@ func (l *lines) apply(r *reader.Reader, o *options, rules *eventlog.Rules) error
 // claims returns an error if there is no telling what an event claims.
 func (l *lines) claims(it *scan.Item, runner *expr.Runner) error {
 	_, err := l.unique.One(runner, it.Event)
-	if err == nil || it.Key.Kind > event.Null && it.Value().IsNull() { // a tombstone claims nothing
+	if err == nil || it.Tombstone() { // a tombstone claims nothing
 		return nil
 	}
 	return &event.BadError{Reason: "unique: " + err.Error()}

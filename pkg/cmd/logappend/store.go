@@ -71,11 +71,8 @@ func openLog(ctx context.Context, w *wanted, warn func(msg string)) (*openedLog,
 		appender: func() (stream.Appender, error) {
 			o := eventlog.AppendOptions{NoSync: w.noSync, LockTimeout: timeout, StopAtRefused: w.onReject == "stop"}
 			if !settings.Rules.None() {
-				key := w.key
-				if key == "" {
-					key = settings.Rules.Key
-				}
-				g, err := guard.New(l, guard.Options{Memory: w.memory, KeyClaims: same(key, settings.Rules.Unique)})
+				claims := same(keyOf(w.key, &settings.Rules), settings.Rules.Unique)
+				g, err := guard.New(l, guard.Options{Memory: w.memory, KeyClaims: claims})
 				if err != nil {
 					return nil, ruleError(err)
 				}

@@ -274,7 +274,8 @@ func (w *writer) PassLog() (values, named, ok bool) {
 }
 
 func (w *writer) Event(it *scan.Item, r *expr.Runner, out *scan.Result) error {
-	if w.mapping == nil || tombstone(it) {
+	// No mapping turns a tombstone into something else.
+	if w.mapping == nil || it.Tombstone() {
 		if w.whole(it, out) {
 			return nil
 		}
@@ -290,12 +291,6 @@ func (w *writer) Event(it *scan.Item, r *expr.Runner, out *scan.Result) error {
 		}
 	}
 	return nil
-}
-
-// A tombstone says that its key is gone. No mapping turns it into something
-// else.
-func tombstone(it *scan.Item) bool {
-	return it.Key.Kind != event.Missing && !it.IsObject() && it.Value().IsNull()
 }
 
 // whole writes the event, with the value that it has, where that takes no look
