@@ -53,7 +53,7 @@ fuzz:
 
 # They are short in make test.
 torture:
-	LOGTOOLS_TORTURE='$(or $(TIME),10m)' $(GO) test -count=1 -timeout 0 -v -run '^TestTorture' ./pkg/eventlog ./pkg/cmd/logappend ./pkg/guard
+	LOGTOOLS_TORTURE='$(or $(TIME),10m)' $(GO) test -count=1 -timeout 0 -v -run '^TestTorture' ./pkg/eventlog ./pkg/cmd/logappend ./pkg/cmd/logcompact ./pkg/guard
 
 # Arguments: make mutate MUTATE='-only sync -j 2'
 mutate:

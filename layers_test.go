@@ -57,13 +57,14 @@ var house = []room{
 	{"pkg/segment", 2, []string{"pkg/event", "pkg/stream", compress}},
 	{"pkg/eventlog", 3, []string{"pkg/event", "pkg/when", "pkg/stream", "pkg/segment", "pkg/internal/vfs"}},
 
+	{"pkg/compact", 4, []string{"pkg/event", "pkg/eventlog", "pkg/spill", "pkg/stream", "pkg/internal/huge"}},
 	{"pkg/guard", 4, []string{"pkg/event", "pkg/eventlog", "pkg/expr", "pkg/stream", "pkg/spill", "pkg/when", "pkg/internal/vfs", "pkg/internal/huge"}},
 
 	{"pkg/source", 4, []string{"pkg/event", "pkg/parse", "pkg/stream", compress, fsnotify}},
 
 	{"pkg/cmd/logcat", 6, []string{"pkg/eventlog", "pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
 	{"pkg/cmd/logappend", 6, []string{"pkg/cli", "pkg/event", "pkg/eventlog", "pkg/expr", "pkg/guard", "pkg/render", "pkg/scan", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
-	{"pkg/cmd/logcompact", 6, []string{"pkg/cli", "pkg/event", "pkg/eventlog", "pkg/when"}},
+	{"pkg/cmd/logcompact", 6, []string{"pkg/cli", "pkg/compact", "pkg/event", "pkg/eventlog", "pkg/expr", "pkg/render", "pkg/scan", "pkg/spill", "pkg/when", "pkg/cmd/reader"}},
 	{"pkg/cmd/logview", 6, []string{"pkg/agg", "pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when", "pkg/cmd/reader"}},
 	// What the commands that read have in common, below them.
 	{"pkg/cmd/reader", 5, []string{"pkg/eventlog", "pkg/cli", "pkg/event", "pkg/expr", "pkg/parse", "pkg/render", "pkg/scan", "pkg/source", "pkg/stream", "pkg/when"}},

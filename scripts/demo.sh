@@ -93,3 +93,16 @@ END
 run "cat transfers.ndjson"
 run "logappend -k .account --init 0 --fold '. + \$e.amount' --check '. >= 0' --refused declined.ndjson ledger <transfers.ndjson" || echo "exit $?"
 run "cat declined.ndjson"
+
+say "A table: of each key the newest event stays, at its offset, while others append and read:"
+rm -rf users audit
+run "logcat -w .user -t .time -m '{user,path}' app.ndjson | logappend -k .user --cleanup compact users"
+run "logcompact --dry-run users"
+run "logcompact users"
+run "logcat -n 2 users"
+run "logcompact users"
+
+say "Retention: what is too old or too much goes, the oldest files first, here all beyond the newest 500 kB:"
+run "logappend -i logfmt --cleanup delete --retain-bytes 500kB --segment-bytes 200kB audit <app.log"
+run "logcompact audit"
+run "logcat --describe audit"

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"logtools/pkg/segment"
 	"logtools/pkg/stream"
@@ -177,11 +179,17 @@ func (p *partition) commit(a *active, upTo head) (err error) {
 }
 
 // stillThere returns an error if the log was removed, moved or replaced while a was
-// open: what is in it then is in no log.
+// open: what is in it then is in no log. It needs no lock, but mu.
 func (p *partition) stillThere(a *active) error {
 	same, err := p.generation.HasName(filepath.Join(p.dir, lockName))
-	if same && err == nil && a == p.act { // one that is sealed may have been rewritten
+	if same && err == nil && a == p.act {
 		same, err = a.file.HasName(filepath.Join(p.dir, segmentName(a.base)))
+		if err == nil && !same {
+			// Another process may have sealed it; then it may have been replaced, too.
+			var g int64
+			g, err = p.readGeneration()
+			same = g != p.seen
+		}
 	}
 	if err == nil && !same {
 		err = fmt.Errorf("%s: was removed, moved or replaced while it was appended to", p.l.path)
@@ -189,27 +197,32 @@ func (p *partition) stillThere(a *active) error {
 	return err
 }
 
-// stillCounts returns an error if what lies in segment a before offset next is
-// void because another writer has given the segment up.
+// stillCounts returns an error if what lies in segment a before offset next is void,
+// because another writer has given the segment up, or gone already.
 func (p *partition) stillCounts(a *active, next int64) error {
-	bases, err := p.l.segments(p.dir)
-	if err != nil {
-		return err
-	}
-	for _, b := range bases {
-		if b <= a.base {
-			continue
-		}
-		open, err := p.l.readOpen(p.n, b)
+	return p.l.retry(func() error {
+		bases, err := p.l.segments(p.dir)
 		if err != nil {
+			return err
+		}
+		if len(bases) > 0 && bases[0] > a.base {
+			return fmt.Errorf("%s: offsets before %d were deleted by retention before they were known to be durable", p.dir, bases[0])
+		}
+		i := slices.IndexFunc(bases, func(b int64) bool { return b > a.base })
+		if i < 0 {
+			return nil
+		}
+		open, err := p.l.readOpen(p.n, bases[i])
+		if errors.Is(err, fs.ErrNotExist) {
+			return errMoved
+		} else if err != nil {
 			return err
 		}
 		if open.PreviousEnd < next {
 			return fmt.Errorf("%s: another process gave up the segment after a write error: offsets %d and later are lost", p.dir, open.PreviousEnd)
 		}
 		return nil
-	}
-	return nil
+	})
 }
 
 // state returns the head that a would have if all of it were durable.

@@ -31,11 +31,13 @@ type Description struct {
 func (l *Log) Describe(ctx context.Context) ([]Description, error) {
 	all := make([]Description, l.settings.Partitions)
 	for p := range all {
-		d, err := l.describe(ctx, p)
+		err := l.retry(func() (err error) {
+			all[p], err = l.describe(ctx, p)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		all[p] = d
 	}
 	return all, nil
 }

@@ -242,6 +242,11 @@ func (r *Reader) findNext(now time.Time) (bool, error) {
 	if err := s.setNext(next); err != nil {
 		return false, err
 	}
+	if s.absent != 0 {
+		// The one behind s was merged, perhaps with s, or removed before it was seen. What
+		// comes next is looked up as if s had not been open.
+		s.stop = r.expected
+	}
 	s.looked = false
 	r.scan.Extend(s.size)
 	return true, nil

@@ -139,11 +139,14 @@ func (l *Log) positions(from *Position) ([]int64, error) {
 	}
 	at := make([]int64, l.settings.Partitions)
 	for p := range at {
-		x, err := l.extent(p)
+		var x extent
+		err := l.retry(func() (err error) {
+			if x, err = l.extent(p); err == nil {
+				at[p], err = l.resolve(p, &x, *from)
+			}
+			return err
+		})
 		if err != nil {
-			return nil, err
-		}
-		if at[p], err = l.resolve(p, &x, *from); err != nil {
 			return nil, err
 		}
 		if at[p] < x.first() {

@@ -147,25 +147,40 @@ func (l *Log) Read(partition int, o ReadOptions) (r *Reader, err error) {
 			lock.Close()
 		}
 	}()
-	x, err := l.extent(partition)
+	var x extent
+	err = l.retry(func() (err error) {
+		if x, err = l.extent(partition); err == nil {
+			r, err = l.begin(partition, &x, o)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	from, err := l.resolve(partition, &x, o.From)
+	r.lock = lock
+	r.expected = r.from
+	r.tail.base, r.tail.hard, r.tail.after = x.last(), x.end, x.after
+	r.total = sync.OnceValue(r.measure)
+	return r, nil
+}
+
+// begin returns a Reader that knows what it is to read.
+func (l *Log) begin(partition int, x *extent, o ReadOptions) (*Reader, error) {
+	from, err := l.resolve(partition, x, o.From)
 	if err != nil {
 		return nil, err
 	}
 	if from < x.first() {
 		return nil, goneError(o.Name, from, x.first())
 	}
-	r = &Reader{
+	r := &Reader{
 		l: l, partition: partition, o: o, bases: x.bases,
-		from: from, present: x.next, to: x.next, absent: x.absent, lock: lock,
+		from: from, present: x.next, to: x.next, absent: x.absent,
 		turn: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	r.tail.end = noStop
 	if o.To != nil {
-		to, err := l.resolve(partition, &x, *o.To)
+		to, err := l.resolve(partition, x, *o.To)
 		if err != nil {
 			return nil, err
 		}
@@ -175,15 +190,12 @@ func (l *Log) Read(partition int, o ReadOptions) (r *Reader, err error) {
 		}
 	}
 	if o.Tail > 0 {
-		first, err := l.back(partition, &x, r.to, o.Tail)
+		first, err := l.back(partition, x, r.to, o.Tail)
 		if err != nil {
 			return nil, err
 		}
 		r.from = max(r.from, first)
 	}
-	r.expected = r.from
-	r.tail.base, r.tail.hard, r.tail.after = x.last(), x.end, x.after
-	r.total = sync.OnceValue(r.measure)
 	return r, nil
 }
 

@@ -55,33 +55,62 @@ type Offsets struct{ First, Next int64 }
 // What it cannot put right is an *event.DamagedError: a partition of which nothing
 // tells where it ended, and one whose segments belong to another log or partition.
 func (l *Log) Repair(ctx context.Context, partition int, o RepairOptions) error {
-	if partition < 0 || partition >= l.settings.Partitions {
-		return fmt.Errorf("%s: there is no partition %d", l.path, partition)
-	}
-	if err := refuseNetwork(l.fs, l.path); err != nil {
-		return err
-	}
-	// The locks would be made anew in a directory that has been put in the place of
-	// a lost one; what is not there shall fail here.
-	if _, err := l.fs.ReadDir(l.dir(partition)); err != nil {
-		return err
-	}
-	p, err := l.partition(partition, o.LockTimeout)
+	p, maint, err := l.upkeep(ctx, partition, o.LockTimeout)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	maint, err := l.fs.Lock(filepath.Join(p.dir, maintName))
-	if err != nil {
-		return err
-	}
 	defer maint.Close()
-	if err := l.waitFor(ctx, maint, o.LockTimeout); err != nil {
-		return err
-	}
-	r := &repairer{l: l, p: p, o: o, ctx: ctx, dec: segment.NewDecoder()}
+	r := &repairer{l: l, p: p, o: o, passer: passer{ctx: ctx, dec: segment.NewDecoder()}}
 	defer r.dec.Close()
+	r.seen = r.progress
 	return r.run()
+}
+
+// upkeep takes what is needed to change more of a partition than its end: maint.lock,
+// for which it waits so long (0 is for ever). The lock of the writers is not taken.
+func (l *Log) upkeep(ctx context.Context, partition int, wait time.Duration) (*partition, vfs.Lock, error) {
+	if err := l.hasPartition(partition); err != nil {
+		return nil, nil, err
+	}
+	if err := refuseNetwork(l.fs, l.path); err != nil {
+		return nil, nil, err
+	}
+	// The locks would be made anew in a directory that has been put in the place of
+	// a lost one; what is not there shall fail here.
+	if _, err := l.fs.ReadDir(l.dir(partition)); err != nil {
+		return nil, nil, err
+	}
+	p, err := l.partition(partition, wait)
+	if err != nil {
+		return nil, nil, err
+	}
+	maint, err := l.lockMaint(ctx, partition, wait)
+	if err != nil {
+		p.close()
+		return nil, nil, err
+	}
+	return p, maint, nil
+}
+
+// hasPartition returns an error if there is no partition of that number.
+func (l *Log) hasPartition(n int) error {
+	if n < 0 || n >= l.settings.Partitions {
+		return fmt.Errorf("%s: there is no partition %d", l.path, n)
+	}
+	return nil
+}
+
+func (l *Log) lockMaint(ctx context.Context, partition int, wait time.Duration) (vfs.Lock, error) {
+	maint, err := l.fs.Lock(filepath.Join(l.dir(partition), maintName))
+	if err != nil {
+		return nil, err
+	}
+	if err := l.waitFor(ctx, maint, wait); err != nil {
+		maint.Close()
+		return nil, err
+	}
+	return maint, nil
 }
 
 // waitFor takes a lock, for which it waits so long; 0 is for ever.
@@ -97,16 +126,14 @@ func (l *Log) waitFor(ctx context.Context, lock vfs.Lock, wait time.Duration) er
 // repairer repairs a partition. It holds its maint.lock all the time, and the lock
 // of the writers only to begin a new segment.
 type repairer struct {
-	l   *Log
-	p   *partition
-	o   RepairOptions
-	ctx context.Context
+	l *Log
+	p *partition
+	o RepairOptions
 
 	unlearned   bool
 	done, total int64
-	dec         *segment.Decoder
-	lines, body []byte
-	batch       segment.Batch
+	passer
+	body []byte
 }
 
 // previous is the segment before the one that is looked at: where it ends, and what
@@ -146,10 +173,6 @@ func (r *repairer) run() error {
 		return err == nil, err
 	})
 }
-
-// workMark is in the names of files that are to take the place of a segment. It is
-// not tmpMark: writers remove those at any time.
-const workMark = ".new-"
 
 // tidy removes what a killed repair has left half made.
 func (r *repairer) tidy() error { return r.l.removeMarked(r.p.dir, workMark) }
@@ -349,151 +372,6 @@ func (p *partition) dropDamagedIndex() {
 	if n := len(segment.ParseIndex(b, p.act.end.SegmentID, p.act.size)); int64(n)*segment.EntryLen != size {
 		p.dropIndex(p.act)
 	}
-}
-
-// findings is what a pass over a segment has found.
-type findings struct {
-	reason string // what is wrong first; "" if nothing is
-	lost   []Offsets
-	end    int64 // offset that was reached
-	events int64 // in the units that are whole
-	sealed bool  // it ends with a SEAL
-	begun  bool  // first is the first unit that was sound
-	first  segment.Header
-	last   segment.Header // the last one
-}
-
-func (f *findings) wrong(reason string) {
-	if f.reason == "" {
-		f.reason = reason
-	}
-}
-
-// reach notes that what lies before an offset, as far as it was not seen, is lost.
-func (f *findings) reach(offset int64) {
-	if offset <= f.end {
-		return
-	}
-	if n := len(f.lost); n > 0 && f.lost[n-1].Next == f.end {
-		f.lost[n-1].Next = offset
-	} else {
-		f.lost = append(f.lost, Offsets{f.end, offset})
-	}
-	f.end = offset
-}
-
-// visitor gets a unit that is whole: lines with their header, and the bounds of
-// their times. Both are valid until it returns.
-type visitor func(at int64, h *segment.Header, times segment.Bounds) error
-
-// pass goes through the first size bytes of a segment as readers do, and gives
-// visit, if it is not nil, each BATCH that they would read lines of.
-func (r *repairer) pass(s *readable, size int64, visit visitor) (f findings, err error) {
-	f.end = s.base
-	if s.openErr != nil {
-		f.wrong(reason(s.openErr))
-	}
-	if s.foreign {
-		return f, nil
-	}
-	begun := r.done
-	defer func() { r.progress(max(0, begun+size-r.done)) }()
-	sc := s.scanner(size)
-	var h segment.Header
-	var t segment.Tally
-	for {
-		if err := r.ctx.Err(); err != nil {
-			return f, err
-		}
-		at, err := sc.Next(&h)
-		if err == io.EOF {
-			return f, nil
-		}
-		if isInvalid(err) {
-			if f.end >= s.stop && s.givenUp {
-				return f, nil // what lies behind is void
-			}
-			f.wrong(reason(err))
-			if err = sc.Resync(); err == nil {
-				continue
-			}
-			if err == io.EOF || isInvalid(err) {
-				return f, nil
-			}
-		}
-		if err != nil {
-			return f, s.wrap(err)
-		}
-		r.progress(h.Size())
-		if !f.begun {
-			f.begun, f.first = true, h
-			f.first.Ext = nil
-		}
-		f.last = h
-		f.last.Ext = nil
-		if h.Kind == segment.KindSeal {
-			f.seal(at, &h, &t)
-			f.reach(min(h.Base, s.stop))
-			continue
-		}
-		times := segment.NoBounds()
-		if h.Kind == segment.KindBatch {
-			if times, err = r.unit(s, &f, at, &h, visit); err != nil {
-				return f, err
-			}
-		}
-		t.Add(&h, times)
-	}
-}
-
-// seal looks at a SEAL.
-func (f *findings) seal(at int64, h *segment.Header, t *segment.Tally) {
-	var is segment.Seal
-	if err := is.Parse(at, h); err != nil {
-		f.wrong(reason(err))
-		return
-	}
-	// Behind damage it cannot be known what it counted.
-	if want := t.Seal(); f.reason == "" &&
-		(is.Units != want.Units || is.Events != want.Events || is.Raw != want.Raw || is.Span != want.Span) {
-		f.wrong("the SEAL says something else than what is there")
-		return
-	}
-	f.sealed = true
-}
-
-// unit looks at a BATCH whose header is sound.
-func (r *repairer) unit(s *readable, f *findings, at int64, h *segment.Header, visit visitor) (segment.Bounds, error) {
-	if h.Base >= s.stop { // void
-		if err := r.batch.Parse(at, h); err != nil {
-			return segment.NoBounds(), nil
-		}
-		return r.batch.Times, nil
-	}
-	f.reach(h.Base)
-	err := r.batch.Parse(at, h)
-	if err == nil {
-		r.lines, err = r.dec.ReadBody(s.file, at, h, r.lines[:0])
-		if cap(r.lines) > keepBodies {
-			r.lines = nil
-		}
-	}
-	if isInvalid(err) {
-		f.wrong(reason(err))
-		f.reach(min(h.Next, s.stop))
-		return segment.NoBounds(), nil
-	}
-	if err != nil {
-		return segment.NoBounds(), s.wrap(err)
-	}
-	if visit != nil {
-		if err := visit(at, h, r.batch.Times); err != nil {
-			return segment.NoBounds(), err
-		}
-	}
-	f.events += int64(h.Count)
-	f.end = max(f.end, h.Next)
-	return r.batch.Times, nil
 }
 
 // segment looks at one that is not active and puts it right. before is the one

@@ -85,7 +85,7 @@ func (r *repairer) build(n *build, from *readable) (findings, error) {
 	}
 	copied, err := r.write(n, work, from)
 	if err == nil {
-		err = r.check(n, work, &copied)
+		err = r.check(r.l, r.p.n, n.base, n.end, copied.events, work)
 	}
 	if err == nil {
 		err = r.l.fs.Rename(work, n.name)
@@ -147,81 +147,8 @@ func (r *repairer) write(n *build, name string, from *readable) (copied findings
 	if err := w.gap(n.end); err != nil {
 		return copied, err
 	}
-	if err := w.seal(); err != nil {
+	if _, err := w.seal(); err != nil {
 		return copied, err
 	}
 	return copied, to.Sync()
-}
-
-// check reads a new segment before it gets its name.
-func (r *repairer) check(n *build, name string, copied *findings) error {
-	s := &readable{l: r.l, partition: r.p.n, base: n.base, name: name, stop: n.end}
-	var err error
-	if s.file, err = r.l.fs.Open(name, vfs.ReadOnly); err != nil {
-		return err
-	}
-	defer s.close()
-	if err := s.readOpen(); err != nil {
-		return err
-	}
-	is, err := r.pass(s, s.size, nil)
-	if err != nil {
-		return err
-	}
-	if is.reason != "" || !is.sealed || is.end < n.end || is.events != copied.events {
-		return fmt.Errorf("%s: what was written of the repaired segment does not read back: %d of %d events: %s", name, is.events, copied.events, is.reason)
-	}
-	return nil
-}
-
-// rewriter writes units one behind the other.
-type rewriter struct {
-	to    vfs.File
-	id    uint64
-	at    int64
-	last  segment.Header
-	tally segment.Tally
-	buf   []byte
-}
-
-// unit writes a unit, changed so that it fits to the one before it.
-func (w *rewriter) unit(h *segment.Header, body []byte, times segment.Bounds) error {
-	h.SegmentID, h.PrevCRC = w.id, w.last.HeadCRC
-	h.SyncedTo = w.at // the file gets its name when all of it is durable
-	h.Epoch = max(h.Epoch, w.last.Epoch)
-	b, err := h.AppendTo(w.buf[:0])
-	if err != nil {
-		return err
-	}
-	if _, err := w.to.WriteAt(b, w.at); err != nil {
-		return err
-	}
-	if len(body) > 0 {
-		if _, err := w.to.WriteAt(body, w.at+int64(len(b))); err != nil {
-			return err
-		}
-	}
-	w.tally.Add(h, times)
-	w.buf, w.last = b, *h
-	w.last.Ext = nil
-	w.at += int64(len(b) + len(body))
-	return nil
-}
-
-// gap writes a unit without lines up to the offset next, if that is not reached.
-func (w *rewriter) gap(next int64) error {
-	if next <= w.last.Next {
-		return nil
-	}
-	h := segment.Header{Kind: segment.KindBatch, Base: w.last.Next, Next: next, First: w.last.Last, Last: w.last.Last}
-	batch := segment.Batch{Times: segment.NoBounds()}
-	h.Ext = batch.AppendTo(nil, &h)
-	return w.unit(&h, nil, batch.Times)
-}
-
-func (w *rewriter) seal() error {
-	seal := w.tally.Seal()
-	return w.unit(&segment.Header{
-		Kind: segment.KindSeal, Base: w.last.Next, Next: w.last.Next, First: w.last.Last, Last: w.last.Last, Ext: seal.AppendTo(nil),
-	}, nil, segment.NoBounds())
 }

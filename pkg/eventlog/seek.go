@@ -180,8 +180,8 @@ func (l *Log) head(partition int) (head, bool, error) {
 }
 
 // walk opens the segments of a partition, one at a time, and calls f with each:
-// from the first to the last, or backwards. f returns false to end it. A segment
-// that has vanished is left out.
+// from the first to the last, or backwards. f returns false to end it. If a segment
+// has vanished the error is errMoved: see retry.
 func (l *Log) walk(partition int, bases []int64, backwards bool, f func(s *readable) (bool, error)) error {
 	open := func(i int) (*readable, error) {
 		if i < 0 || i >= len(bases) {
@@ -189,14 +189,11 @@ func (l *Log) walk(partition int, bases []int64, backwards bool, f func(s *reada
 		}
 		s, err := l.openReadable(partition, bases[i])
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
+			err = errMoved
 		}
 		return s, err
 	}
 	visit := func(s, next *readable) (goOn bool, err error) {
-		if s == nil {
-			return true, nil
-		}
 		if err = s.setNext(next); err == nil {
 			err = s.look()
 		}
@@ -215,23 +212,22 @@ func (l *Log) walk(partition int, bases []int64, backwards bool, f func(s *reada
 				return err
 			}
 			goOn, err := visit(s, kept)
-			if s != nil {
-				kept.close()
-				kept = s
-			}
+			kept.close()
+			kept = s
 			if err != nil || !goOn {
 				return err
 			}
 		}
 		return nil
 	}
-	for i := -1; i < len(bases); i++ {
+	var err error
+	if kept, err = open(0); err != nil {
+		return err
+	}
+	for i := range bases {
 		next, err := open(i + 1)
 		if err != nil {
 			return err
-		}
-		if next == nil && i+1 < len(bases) {
-			continue
 		}
 		goOn, err := visit(kept, next)
 		kept.close()

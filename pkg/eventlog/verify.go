@@ -42,7 +42,26 @@ type Verified struct {
 // What is not finished at the end (a torn unit, which the next writer cuts off) is
 // no damage, nor is a segment whose events a merged one has, too. The error is one
 // of reading.
-func (l *Log) Verify(ctx context.Context, partition int, o VerifyOptions) (Verified, error) {
+//
+// If segments are merged or removed meanwhile it begins again, but names no damage twice.
+func (l *Log) Verify(ctx context.Context, partition int, o VerifyOptions) (report Verified, err error) {
+	if tell := o.Damaged; tell != nil {
+		told := make(map[event.DamagedError]bool)
+		o.Damaged = func(d *event.DamagedError) {
+			if !told[*d] {
+				told[*d] = true
+				tell(d)
+			}
+		}
+	}
+	err = l.retry(func() error {
+		report, err = l.verify(ctx, partition, o)
+		return err
+	})
+	return report, err
+}
+
+func (l *Log) verify(ctx context.Context, partition int, o VerifyOptions) (Verified, error) {
 	x, err := l.extent(partition)
 	if err != nil {
 		return Verified{}, err

@@ -17,11 +17,9 @@ type Query struct {
 	// Fields collects the members that all programs of the run read. The
 	// operator's programs add theirs before Run.
 	Fields event.Fields
-	// Time, Key and Where are the programs of -t, -k and -w; nil if not given.
+	// Time, Key and Where are the programs of -t, -k and -w; nil if not given. A
+	// tombstone of which Key makes none keeps the key that it came with.
 	Time, Key, Where *expr.Program
-	// Deletes: a tombstone keeps the key that it came with. It has nothing that
-	// another one could be made of.
-	Deletes bool
 	// Since is inclusive, Until exclusive; nil if not given.
 	Since, Until *when.Time
 	// OnlyKey is the key of the only events that pass, as canonical JSON; nil: any.
@@ -158,16 +156,19 @@ func (s *stage) apply(ev *event.Event, p parse.Parser) (pass bool, err error) {
 		s.timed = s.timed || s.has
 		s.untimed = s.untimed || !s.has
 	}
-	if q.Key != nil && !(q.Deletes && ev.Tombstone()) {
+	if q.Key != nil {
 		k, err := q.Key.One(s.runner, ev)
-		if err != nil {
+		switch {
+		case (err != nil || k.IsNull()) && ev.Tombstone(): // it has no value to make a key of
+		case err != nil:
 			return false, &event.BadError{Reason: "key: " + err.Error()}
+		default:
+			if k.Kind == event.Null {
+				k = event.Value{}
+			}
+			ev.SetKey(k)
+			s.item.Changed = true
 		}
-		if k.Kind == event.Null {
-			k = event.Value{}
-		}
-		ev.SetKey(k)
-		s.item.Changed = true
 	}
 	if q.Since != nil || q.Until != nil {
 		if !s.has {

@@ -101,3 +101,42 @@ func TestNoTime(t *testing.T) {
 		}
 	}
 }
+
+// keys writes each event's key.
+type keys struct{}
+
+func (keys) Event(it *Item, _ *expr.Runner, out *Result) error {
+	out.Out = append(it.Key.AppendJSON(out.Out), '\n')
+	return nil
+}
+
+func (keys) EndBlock(*Result) {}
+
+// A tombstone has no value to make a key of: what is deleted must stay known.
+func TestKeyOfTombstones(t *testing.T) {
+	lines := `{"key":"A","value":{"id":"b"}}
+{"key":"A","value":null}
+{"key":"A","value":{"id":null}}
+{"value":null}
+`
+	for program, want := range map[string]string{
+		".id":                       "\"b\"\n\"A\"\nnull\nnull\n",
+		".id|ascii_downcase":        "\"b\"\n\"A\"\n", // fails on null, and so are the others bad lines
+		"$key//\"\"|ascii_downcase": "\"a\"\n\"a\"\n\"a\"\n\"\"\n",
+	} {
+		q := &Query{}
+		var err error
+		if q.Key, err = expr.Compile(program, &q.Fields); err != nil {
+			t.Fatal(err)
+		}
+		format, _ := parse.ByName("json")
+		k := &record{}
+		in := &blocks{list: []stream.Block{{Data: []byte(lines), Name: "in", First: true}}}
+		if err := Run(context.Background(), Options{Format: format}, q, in, func() Operator { return keys{} }, k); err != nil {
+			t.Fatal(err)
+		}
+		if k.out.String() != want {
+			t.Errorf("-k %s: %s%q, want\n%s", program, k.out.String(), k.bad, want)
+		}
+	}
+}

@@ -15,7 +15,6 @@ const (
 	tagTimes    = 1 // BATCH: i64 u32 i64 u32, earliest and latest event time
 	tagOffsets  = 2 // BATCH: per line a varint, how many offsets it leaves out
 	tagAppended = 3 // BATCH: varints: lines, microseconds since the run before
-	tagCovered  = 4 // BATCH: i64, when a compaction first covered its tombstones
 
 	tagLogID     = 16 // OPEN: 16 bytes
 	tagPartition = 17 // OPEN: u32
@@ -62,7 +61,7 @@ func checkExt(ext []byte) error {
 			return invalid("the ext is cut off")
 		}
 		switch tag {
-		case tagTimes, tagOffsets, tagAppended, tagCovered, tagLogID, tagPartition, tagPrevious, tagTotals, tagIndex, tagEnd:
+		case tagTimes, tagOffsets, tagAppended, tagLogID, tagPartition, tagPrevious, tagTotals, tagIndex, tagEnd:
 		default:
 			if tag < mayIgnore {
 				return &NewerError{What: fmt.Sprintf("tag %d", tag)}
@@ -108,9 +107,6 @@ type Batch struct {
 	// Appended has when the lines were appended, in the order of time, if that is
 	// not the Last of the header; else it is empty.
 	Appended []stream.TimeRun
-	// CoveredAt is when a compaction first covered the tombstones of the unit, in
-	// microseconds since 1970; 0 if none has.
-	CoveredAt int64
 }
 
 // AppendTo appends the ext for a unit with h, of which Base and First must be
@@ -137,10 +133,6 @@ func (b *Batch) AppendTo(dst []byte, h *Header) []byte {
 		}
 		dst = endTag(dst, at)
 	}
-	if b.CoveredAt != 0 {
-		dst, at = beginTag(dst, tagCovered)
-		dst = endTag(binary.LittleEndian.AppendUint64(dst, uint64(b.CoveredAt)), at)
-	}
 	return dst
 }
 
@@ -162,12 +154,6 @@ func (b *Batch) Parse(at int64, h *Header) error {
 		if b.Appended, ok = parseRuns(b.Appended, v, h); !ok {
 			return &InvalidError{At: at, Reason: "impossible times of append"}
 		}
-	}
-	if v, has := findTag(h.Ext, tagCovered); has {
-		if len(v) != 8 {
-			return &InvalidError{At: at, Reason: "impossible time of a compaction"}
-		}
-		b.CoveredAt = int64(binary.LittleEndian.Uint64(v))
 	}
 	return nil
 }

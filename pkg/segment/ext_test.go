@@ -18,11 +18,10 @@ func TestBatchExt(t *testing.T) {
 		"offsets":  {Times: times, Offsets: []int64{100, 101, 150, 199}},
 		"gap":      {Times: times, Offsets: []int64{196, 197, 198, 199}},
 		"appended": {Times: times, Appended: []stream.TimeRun{{Lines: 1, Appended: -50}, {Lines: 3, Appended: 50}}},
-		"covered":  {Times: times, CoveredAt: 1},
-		"all":      {Times: times, Offsets: []int64{100, 102, 104, 106}, Appended: []stream.TimeRun{{Lines: 4, Appended: 0}}, CoveredAt: -9},
+		"all":      {Times: times, Offsets: []int64{100, 102, 104, 106}, Appended: []stream.TimeRun{{Lines: 4, Appended: 0}}},
 	} {
 		h.Ext = b.AppendTo(nil, &h)
-		got := Batch{Offsets: []int64{7}, Appended: []stream.TimeRun{{Lines: 1}}, CoveredAt: 3}
+		got := Batch{Offsets: []int64{7}, Appended: []stream.TimeRun{{Lines: 1}}}
 		if err := got.Parse(0, &h); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -62,7 +61,6 @@ func TestBatchExt(t *testing.T) {
 		"empty run":         ext(tagAppended, 0, 0, 4, 0),
 		"half a run":        ext(tagAppended, 4),
 		"late":              ext(tagAppended, 4, 101),
-		"covered":           ext(tagCovered, 1),
 	} {
 		h.Ext = ext
 		var invalid *InvalidError

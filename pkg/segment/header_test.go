@@ -126,7 +126,7 @@ func TestDiagramOfIndex(t *testing.T) {
 func TestPageHasConstants(t *testing.T) {
 	p := page(t)
 	for name, tag := range map[string]int{
-		"TIMES": tagTimes, "OFFSETS": tagOffsets, "APPENDED": tagAppended, "COVERED_AT": tagCovered,
+		"TIMES": tagTimes, "OFFSETS": tagOffsets, "APPENDED": tagAppended,
 		"LOG_ID": tagLogID, "PARTITION": tagPartition, "PREVIOUS": tagPrevious,
 		"TOTALS": tagTotals, "INDEX": tagIndex, "END": tagEnd,
 	} {
@@ -134,7 +134,7 @@ func TestPageHasConstants(t *testing.T) {
 			t.Errorf("logsegment.5 does not have %q", item)
 		}
 	}
-	if n := strings.Count(p, " Ta Cm "); n != 10 {
+	if n := strings.Count(p, " Ta Cm "); n != 9 {
 		t.Errorf("logsegment.5 has %d tags", n)
 	}
 	for _, text := range []string{

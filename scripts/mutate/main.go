@@ -26,6 +26,9 @@ import (
 
 const pkg = "pkg/eventlog"
 
+// tested are the packages whose tests are run.
+var tested = []string{"./" + pkg, "./pkg/compact"}
+
 // first are the tests that are quick and kill most: the others are only run if
 // these pass.
 const first = "^TestPromise"
@@ -33,7 +36,7 @@ const first = "^TestPromise"
 // mutation is a step that is taken out.
 type mutation struct {
 	name string
-	file string // in pkg
+	file string // from pkg
 	// old is replaced by new; it must be there exactly once, behind the first
 	// place where after is.
 	after, old, new string
@@ -179,7 +182,8 @@ func (m *mutation) test(ctx context.Context, tree, tests string, limit time.Dura
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var out bytes.Buffer
-	c := exec.CommandContext(ctx, "go", "test", "-short", "-count=1", "-vet=off", "-failfast", "-run", tests, "./"+pkg)
+	args := []string{"test", "-short", "-count=1", "-vet=off", "-failfast", "-run", tests}
+	c := exec.CommandContext(ctx, "go", append(args, tested...)...)
 	c.Dir, c.Stdout, c.Stderr = tree, &out, &out
 	// Not a kill: the tests have processes of their own, and clean up after them.
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }

@@ -87,11 +87,11 @@ func (o *options) addFlags(f *cli.Flags) {
 	o.ruleFlags.add(f)
 	f.String(&o.cleanup, cli.FlagDoc{Name: "cleanup", Value: "WHAT", Choices: eventlog.Cleanups,
 		Instead: map[string]string{"delete,compact": "try --cleanup=compact,delete"},
-		Usage:   "setting of the log: what is to become of old events; not carried out yet"})
+		Usage:   "setting of the log: what logcompact does about old events"})
 	f.String(&o.retainAge, cli.FlagDoc{Name: "retain-age", Value: "DURATION",
-		Usage: "setting of the log: how long events are kept, 0 for ever; not carried out yet"})
+		Usage: "setting of the log: how long logcompact keeps events, 0 for ever"})
 	f.String(&o.retainBytes, cli.FlagDoc{Name: "retain-bytes", Value: "SIZE",
-		Usage: "setting of the log: how much of a partition is kept, 0 all; not carried out yet"})
+		Usage: "setting of the log: how much of a partition logcompact keeps, 0 all"})
 	f.String(&o.segment, cli.FlagDoc{Name: "segment-bytes", Value: "SIZE",
 		Usage: "setting of the log: how large a file becomes, usually 128M"})
 	f.String(&o.lockTimeout, cli.FlagDoc{Name: "lock-timeout", Value: "DURATION",

@@ -137,7 +137,6 @@ func (l *lines) apply(r *reader.Reader, o *options, rules *eventlog.Rules) error
 		return nil
 	}
 	key := keyOf(o.Key, rules)
-	r.Query.Deletes = true
 	var err error
 	if key != "" {
 		if r.Query.Key, err = r.Compile("--key", key); err != nil {

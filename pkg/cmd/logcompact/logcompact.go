@@ -1,5 +1,6 @@
-// Package logcompact is the command that looks after logs: it checks and repairs
-// them.
+// Package logcompact is the command that looks after logs: it keeps the newest events
+// of each key, applies retention, checks and repairs. As a filter it keeps the newest
+// events of each key of standard input.
 package logcompact
 
 import (
@@ -11,32 +12,77 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"logtools/pkg/cli"
-	"logtools/pkg/event"
+	"logtools/pkg/cmd/reader"
+	"logtools/pkg/compact"
 	"logtools/pkg/eventlog"
-	"logtools/pkg/when"
 )
 
+// options are the flags. What has no default is "" or less than 0 if it is not given.
 type options struct {
 	verify, repair bool
-	output         string
-	lockTimeout    string
-	progress       string
+
+	// What is done to logs.
+	cleanup                 string
+	keep                    int64
+	tombstones, minLag      string
+	retainAge, retainBytes  string
+	memory                  int64
+	dryRun, follow          bool
+	output                  string
+	lockTimeout             string
+	progress                string
+	input, key, bad, reject string // of the filter
+	maxLine                 int64
+
+	compact compactor
+	sleep   func(context.Context, time.Duration) error // between the rounds of -f
 }
 
+// compactor is compact.Run.
+type compactor func(context.Context, *eventlog.Log, int, compact.Options) (compact.Report, error)
+
+// Defaults that flags are compared with, to know whether they were given.
+const (
+	usualMemory      = 256 << 20
+	usualMaxLine     = 16 << 20
+	usualInput       = "auto"
+	usualOutput      = "text"
+	usualLockTimeout = "30s"
+)
+
 // New returns the command.
-func New() *cli.Command {
-	o := &options{output: "text", lockTimeout: "30s", progress: "auto"}
+func New() *cli.Command { return command(usual(compact.Run)) }
+
+// usual are the options if nothing is given.
+func usual(c compactor) *options {
+	return &options{
+		keep: -1, memory: usualMemory, output: usualOutput, lockTimeout: usualLockTimeout, progress: "auto",
+		input: usualInput, bad: cli.PolicySkip, maxLine: usualMaxLine,
+		compact: c, sleep: sleep,
+	}
+}
+
+func command(o *options) *cli.Command {
 	return &cli.Command{
-		Name:     "logcompact",
-		Summary:  "check and repair logs",
-		Synopsis: []string{"logcompact --verify | --repair [-o FORMAT] LOG ..."},
-		Examples: `logcompact --verify app
-logcompact --verify -o json app web
+		Name:    "logcompact",
+		Summary: "keep the newest events of each key, apply retention, check and repair logs",
+		Synopsis: []string{
+			"logcompact [--cleanup WHAT] [--keep N] [--tombstones DURATION]",
+			"           [--min-lag DURATION] [--retain-age DURATION]",
+			"           [--retain-bytes SIZE] [--dry-run | -f] [-o FORMAT] LOG ...",
+			"logcompact [-i FORMAT] [-k EXPR] [--keep N] -",
+			"logcompact --verify | --repair [-o FORMAT] LOG ...",
+		},
+		Examples: `logcompact --dry-run --cleanup compact users
+logcompact users
+logcompact --cleanup delete --retain-age 30d audit
+logcompact -f --min-lag 1h users
+cat changes.ndjson | logcompact -k .id -
+logcompact --verify app
 logcompact --repair app`,
 		AddFlags: o.addFlags,
 		Run:      o.run,
@@ -44,62 +90,216 @@ logcompact --repair app`,
 }
 
 func (o *options) addFlags(f *cli.Flags) {
+	f.String(&o.cleanup, cli.FlagDoc{Name: "cleanup", Value: "WHAT", Choices: cleanups(),
+		Instead: map[string]string{
+			"delete,compact": "try --cleanup=compact,delete",
+			"none":           "logappend --cleanup none LOG makes that the log's setting",
+		},
+		Usage: "what is done, instead of what the log's setting says"})
+	f.Count(&o.keep, cli.FlagDoc{Name: "keep", Value: "N",
+		Usage: "how many of the newest events of each key stay, usually 1"})
+	f.String(&o.tombstones, cli.FlagDoc{Name: "tombstones", Value: "DURATION",
+		Usage: "how long a tombstone stays after the run that first covered it, usually 24h"})
+	f.String(&o.minLag, cli.FlagDoc{Name: "min-lag", Value: "DURATION",
+		Usage: "leave events alone that were appended less than this ago, usually 0"})
+	f.String(&o.retainAge, cli.FlagDoc{Name: "retain-age", Value: "DURATION",
+		Usage: "delete files whose events are all older, 0 for none; else the log's setting"})
+	f.String(&o.retainBytes, cli.FlagDoc{Name: "retain-bytes", Value: "SIZE",
+		Usage: "delete the oldest files of a partition that has more, 0 for none; else the log's setting"})
+	f.Bool(&o.dryRun, cli.FlagDoc{Name: "dry-run",
+		Usage: "say what would be done; nothing is changed"})
+	f.Bool(&o.follow, cli.FlagDoc{Name: "follow", Short: "f",
+		Usage: "for ever: begin anew after a pause, and report only what was changed"})
+	f.Size(&o.memory, 1<<20, 1<<50, cli.FlagDoc{Name: "memory", Value: "SIZE",
+		Usage: "memory for keys; beyond it they go to temporary files"})
+	f.String(&o.output, cli.FlagDoc{Name: "output", Short: "o", Value: "FORMAT", Choices: []string{"text", "json"},
+		Usage: "of logs: a line of text for each partition, or a JSON object"})
+	f.String(&o.lockTimeout, cli.FlagDoc{Name: "lock-timeout", Value: "DURATION",
+		Usage: "how long to wait for another process's lock"})
+	inputs := reader.Inputs()
+	f.String(&o.input, cli.FlagDoc{Name: "input", Short: "i", Value: "FORMAT", Choices: inputs.Names, Instead: inputs.Instead,
+		Usage: "of standard input: its format"})
+	f.String(&o.key, cli.FlagDoc{Name: "key", Short: "k", Value: "EXPR",
+		Once:  "a key of several members is an array: -k '[.a,.b]'",
+		Usage: "of standard input: event key"})
+	f.String(&o.bad, cli.FlagDoc{Name: "bad", Value: "WHAT", Choices: []string{cli.PolicySkip, cli.PolicyOK, cli.PolicyFail},
+		Usage: "of standard input: skip bad lines (exit 3), skip them (exit 0), or stop at the first"})
+	f.String(&o.reject, cli.FlagDoc{Name: "rejects", Value: "FILE", File: true,
+		Usage: "of standard input: keep bad lines here, byte for byte"})
+	f.Size(&o.maxLine, 1, 1<<30, cli.FlagDoc{Name: "max-line", Value: "SIZE",
+		Usage: "of standard input: longest line; a longer one is bad"})
 	f.Bool(&o.verify, cli.FlagDoc{Name: "verify",
 		Usage: "read everything and name what is damaged; nothing is changed"})
 	f.Bool(&o.repair, cli.FlagDoc{Name: "repair",
 		Usage: "put what is damaged right: keep what is whole, record the gaps"})
-	f.String(&o.output, cli.FlagDoc{Name: "output", Short: "o", Value: "FORMAT", Choices: []string{"text", "json"},
-		Usage: "a line of text for each partition, or a JSON object"})
-	f.String(&o.lockTimeout, cli.FlagDoc{Name: "lock-timeout", Value: "DURATION",
-		Usage: "how long to wait for another process's lock"})
 	f.String(&o.progress, cli.FlagDoc{Name: "progress", Value: "WHEN", Choices: []string{"auto", "always", "never"},
 		Usage: "show progress on standard error"})
-	f.Instead(map[string]string{
+	f.Instead(insteads())
+}
+
+// cleanups are the values of --cleanup.
+func cleanups() []string {
+	return slices.DeleteFunc(slices.Clone(eventlog.Cleanups), func(c string) bool { return c == "none" })
+}
+
+// insteads say what to type instead of flags that others have.
+func insteads() map[string]string {
+	const (
+		age   = "--cleanup delete --retain-age 30d"
+		size  = "--cleanup delete --retain-bytes 10G"
+		first = "logcat has it: logcat ... | logcompact -k .id -"
+		all   = "all partitions of a log are compacted, each by itself"
+	)
+	return map[string]string{
 		"--check": "try --verify", "--fsck": "try --verify", "--test": "try --verify", "-t": "try --verify",
 		"--fix": "try --repair", "--recover": "try --repair",
 		"--json": "try -o json",
-	})
+		"-n":     "try --dry-run", "--dryrun": "try --dry-run", "--noop": "try --dry-run", "--simulate": "try --dry-run",
+		"--compact": "try --cleanup compact", "--delete": "try --cleanup delete",
+		"--cleanup-policy": "try --cleanup", "--policy": "try --cleanup",
+		"--retention": age, "--max-age": age, "--age": age, "--older-than": age, "--retention-ms": age, "--ttl": age,
+		"--max-bytes": size, "--max-size": size, "--size": size, "--retention-bytes": size,
+		"--delete-retention": "try --tombstones", "--tombstone": "try --tombstones",
+		"--versions": "try --keep N", "--last": "try --keep N", "--latest": "--keep 1 is usual",
+		"--lag": "try --min-lag", "--min-age": "try --min-lag", "--min-compaction-lag": "try --min-lag",
+		"--watch": "try -f", "--daemon": "try -f", "-d": "try -f", "--interval": "-f pauses 20 times as long as it works",
+		"--force": "nothing needs to be forced; -f is for ever",
+		"-p":      all, "--partition": all, "--partitions": all,
+		"-w": first, "--where": first, "-m": first, "--map": first, "-S": first, "--since": first, "-U": first, "--until": first,
+		"--time": first, "--prefix": first, "--lossy": first, "--tz": first,
+		"--by": "try -k", "-g": "try -k", "--group": "try -k",
+	}
 }
 
 func (o *options) run(ctx context.Context, s *cli.Streams, operands []string) error {
-	what := "--verify"
+	if err := o.check(s, operands); err != nil {
+		return err
+	}
+	if operands[0] == "-" {
+		return o.filter(ctx, s)
+	}
+	p, err := o.policy()
+	if err != nil {
+		return err
+	}
+	r := &run{ctx: ctx, s: s, json: o.output == "json", wait: p.lockTimeout}
+	if o.verify || o.repair {
+		defer s.StartProgress(o.progress, r.meter)()
+		return (&checking{run: r, repair: o.repair}).logs(operands)
+	}
+	c := &cleaning{run: r, policy: p, compact: o.compact}
+	if o.follow {
+		return c.follow(o.progress, o.sleep, operands)
+	}
+	defer s.StartProgress(o.progress, r.meter)()
+	return c.logs(operands)
+}
+
+// flag is one that may be given.
+type flag struct {
+	name  string
+	given bool
+}
+
+// given returns the names of those that are.
+func given(flags ...flag) (names []string) {
+	for _, f := range flags {
+		if f.given {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// ofRuns are the flags given that say what is done to logs.
+func (o *options) ofRuns() []string {
+	return given(flag{"--cleanup", o.cleanup != ""}, flag{"--tombstones", o.tombstones != ""}, flag{"--min-lag", o.minLag != ""},
+		flag{"--retain-age", o.retainAge != ""}, flag{"--retain-bytes", o.retainBytes != ""},
+		flag{"--dry-run", o.dryRun}, flag{"--follow", o.follow})
+}
+
+// ofBoth are those that logs and standard input have in common.
+func (o *options) ofBoth() []string {
+	return given(flag{"--keep", o.keep >= 0}, flag{"--memory", o.memory != usualMemory})
+}
+
+// ofLogs are those that are for whatever is done with logs.
+func (o *options) ofLogs() []string {
+	return given(flag{"--output", o.output != usualOutput}, flag{"--lock-timeout", o.lockTimeout != usualLockTimeout})
+}
+
+// ofInput are those that are for standard input.
+func (o *options) ofInput() []string {
+	return given(flag{"--input", o.input != usualInput}, flag{"--key", o.key != ""}, flag{"--bad", o.bad != cli.PolicySkip},
+		flag{"--rejects", o.reject != ""}, flag{"--max-line", o.maxLine != usualMaxLine})
+}
+
+// check returns a usage error if flags and operands do not go together.
+func (o *options) check(s *cli.Streams, operands []string) error {
+	what := ""
 	switch {
 	case o.verify && o.repair:
 		return cli.Usagef("--verify and --repair exclude each other")
+	case o.verify:
+		what = "--verify"
 	case o.repair:
 		what = "--repair"
-	case !o.verify:
-		return &cli.Error{Exit: cli.Usage, Err: errors.New("nothing to do: give --verify or --repair"),
-			Hint: "logcompact --verify LOG reads everything and names what is damaged"}
 	}
-	if len(operands) == 0 {
-		return &cli.Error{Exit: cli.Usage, Err: errors.New("no log is named"), Hint: "logcompact " + what + " LOG"}
+	stdin := slices.Contains(operands, "-")
+	if what != "" {
+		if others := slices.Concat(o.ofRuns(), o.ofBoth(), o.ofInput()); len(others) > 0 {
+			return cli.Usagef("%s and %s exclude each other", others[0], what)
+		}
+		if stdin {
+			return cli.Usagef("%s is for logs, and - is standard input", what)
+		}
 	}
-	wait, err := when.ParseDuration(o.lockTimeout)
-	if err != nil {
-		return cli.Usagef("--lock-timeout: %w", err)
-	}
-	r := &run{ctx: ctx, s: s, json: o.output == "json", repair: o.repair, wait: max(wait, time.Millisecond)} // 0 is not for ever
-	defer s.StartProgress(o.progress, r.meter)()
-	if slices.Contains(operands, "") {
+	switch {
+	case len(operands) == 0:
+		return noLog(s, what)
+	case slices.Contains(operands, ""):
 		return &cli.Error{Exit: cli.Usage, Err: errors.New("an operand is empty"),
 			Hint: "a shell variable that is not set leaves that behind"}
-	}
-	for _, path := range operands {
-		if err := r.log(path); err != nil {
-			return err // nothing more can be written, or it is to end
+	case o.keep == 0:
+		return cli.Usagef("--keep: at least 1 event of each key stays")
+	case o.follow && o.dryRun:
+		return cli.Usagef("--follow and --dry-run exclude each other")
+	case stdin && len(operands) > 1:
+		return cli.Usagef("- is standard input, which is compacted alone")
+	case stdin:
+		if logs := slices.Concat(o.ofRuns(), o.ofLogs()); len(logs) > 0 {
+			return cli.Usagef("%s is for logs, and - is standard input", logs[0])
+		}
+	default:
+		if input := o.ofInput(); len(input) > 0 {
+			e := cli.Usagef("%s is for standard input, and %s is a log", input[0], operands[0])
+			if e.Hint = "logcat " + operands[0] + " | logcompact ... -"; input[0] == "--key" {
+				e.Hint = "events are stored with their keys: logappend -k EXPR LOG"
+			}
+			return e
 		}
 	}
 	return nil
 }
 
+// noLog returns the error that there is no operand.
+func noLog(s *cli.Streams, what string) error {
+	e := &cli.Error{Exit: cli.Usage, Err: errors.New("no log is named"), Hint: "logcompact LOG, or --dry-run first"}
+	switch {
+	case what != "":
+		e.Hint = "logcompact " + what + " LOG"
+	case !s.InTerminal:
+		e.Hint = "for standard input: ... | logcompact -k .id -"
+	}
+	return e
+}
+
 // run is one run over some logs.
 type run struct {
-	ctx    context.Context
-	s      *cli.Streams
-	json   bool
-	repair bool
-	wait   time.Duration
+	ctx  context.Context
+	s    *cli.Streams
+	json bool
+	wait time.Duration // for locks
 
 	// Bytes of the partitions before the present one, and in it.
 	before      int64
@@ -118,245 +318,6 @@ func (r *run) progress(done, total int64) {
 // next begins another reading.
 func (r *run) next() { r.before = r.done.Load() }
 
-// log looks at a log. What is wrong with it is reported here; an error ends the
-// run.
-func (r *run) log(path string) error {
-	if info, err := os.Stat(path); err != nil {
-		r.s.Report(asOpen(err), cli.Failed)
-		return nil
-	} else if !info.IsDir() {
-		r.s.Report(cli.WithHint(fmt.Errorf("%s: is a file, not a log", path), "a log is a directory that logappend has made"), cli.Failed)
-		return nil
-	}
-	l, err := eventlog.Open(path, eventlog.Options{})
-	if err != nil && r.repair {
-		if l, err = r.settings(path, err); err != nil && r.ctx.Err() != nil {
-			return err
-		}
-	}
-	if err != nil {
-		r.s.Report(r.explain(err), cli.Failed)
-		return r.ctx.Err()
-	}
-	// What is said once for all partitions.
-	var damaged, missing bool
-	for p := range l.Settings().Partitions {
-		if r.repair {
-			if ok, err := r.mend(l, p); err != nil {
-				return err
-			} else if !ok {
-				continue
-			}
-		}
-		bad, err := r.verify(l, p)
-		if errors.Is(err, errMissing) {
-			missing, err = true, nil
-		}
-		if err != nil {
-			return err
-		}
-		damaged = damaged || bad
-	}
-	switch {
-	case damaged && r.repair:
-		r.s.Hint("%s: what is still damaged cannot be repaired here: restore it from a copy", path)
-	case damaged:
-		r.s.Hint("logcompact --repair %s keeps what is whole, and the damaged files in lost/", path)
-	case missing:
-		r.s.Hint("%s: what is missing as a whole cannot be repaired: restore it from a copy", path)
-	}
-	return nil
-}
-
-// asOpen makes an error of os.Stat one that the other commands say, too.
-func asOpen(err error) error {
-	var cause *fs.PathError
-	if errors.As(err, &cause) {
-		return &fs.PathError{Op: "open", Path: cause.Path, Err: cause.Err}
-	}
-	return err
-}
-
-// settings repairs the settings of a log that could not be opened for cause.
-func (r *run) settings(path string, cause error) (*eventlog.Log, error) {
-	if errors.Is(cause, fs.ErrNotExist) {
-		return nil, cause
-	}
-	done, err := eventlog.RepairSettings(r.ctx, path, eventlog.Options{}, r.wait)
-	if err != nil {
-		return nil, err
-	}
-	if done != nil {
-		if err := r.tellSettings(path, done); err != nil {
-			return nil, err
-		}
-	}
-	return eventlog.Open(path, eventlog.Options{})
-}
-
-func (r *run) tellSettings(path string, done *eventlog.RepairedSettings) error {
-	if r.json {
-		return r.object(struct {
-			Log     string `json:"log"`
-			File    string `json:"file"`
-			Kept    string `json:"kept,omitempty"`
-			Default bool   `json:"defaults"`
-		}{name(path), done.File, done.Kept, done.Guessed})
-	}
-	text := done.File + ": repaired"
-	if done.Guessed {
-		text = fmt.Sprintf("%s: made anew: the id and the number of partitions (%d) are those of the segments; "+
-			"cleanup, retain-age, retain-bytes and segment-bytes have their defaults again; if it had rules, name them again before anything is appended", done.File, done.Partitions)
-	}
-	return r.line(text + keptAs(done.Kept))
-}
-
-func keptAs(name string) string {
-	if name == "" {
-		return ""
-	}
-	return "; the original is kept as " + name
-}
-
-// mend repairs a partition and says what was done. It returns false if that could
-// not be done, and reading the partition would say the same again.
-func (r *run) mend(l *eventlog.Log, partition int) (ok bool, err error) {
-	r.next()
-	var broken error
-	err = l.Repair(r.ctx, partition, eventlog.RepairOptions{
-		LockTimeout: r.wait,
-		Repaired: func(done eventlog.Repaired) {
-			if err := r.tellRepaired(l, partition, done); broken == nil {
-				broken = err
-			}
-		},
-		Progress: r.progress,
-	})
-	if r.ctx.Err() != nil {
-		return false, r.ctx.Err()
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.s.Report(r.explain(err), cli.Failed)
-		return false, broken
-	}
-	return true, broken
-}
-
-func (r *run) tellRepaired(l *eventlog.Log, partition int, done eventlog.Repaired) error {
-	if r.json {
-		type offsets struct {
-			First int64 `json:"first"`
-			Next  int64 `json:"next"`
-		}
-		lost := []offsets{}
-		for _, o := range done.Lost {
-			lost = append(lost, offsets(o))
-		}
-		return r.object(struct {
-			Log       string    `json:"log"`
-			Partition int       `json:"partition"`
-			File      string    `json:"file"`
-			Reason    string    `json:"reason"`
-			Kept      string    `json:"kept,omitempty"`
-			Lost      []offsets `json:"lost"`
-		}{l.Name(), partition, done.File, done.Reason, done.Kept, lost})
-	}
-	return r.line(fmt.Sprintf("%s: repaired: %s; %s%s", done.File, done.Reason, lostText(done.Lost), keptAs(done.Kept)))
-}
-
-// lostText names ranges of offsets, the first few of them.
-func lostText(lost []eventlog.Offsets) string {
-	const most = 5
-	if len(lost) == 0 {
-		return "no event is lost"
-	}
-	var parts []string
-	offsets := int64(0)
-	for i, o := range lost {
-		offsets += o.Next - o.First
-		switch {
-		case i >= most:
-		case o.Next == o.First+1:
-			parts = append(parts, fmt.Sprintf("%d", o.First))
-		default:
-			parts = append(parts, fmt.Sprintf("%d to %d", o.First, o.Next-1))
-		}
-	}
-	if n := len(lost) - most; n > 0 {
-		parts = append(parts, fmt.Sprintf("%d more ranges", n))
-	}
-	if offsets == 1 {
-		return "offset " + parts[0] + " is lost"
-	}
-	return "offsets " + strings.Join(parts, ", ") + " are lost"
-}
-
-// errMissing: there is no directory of a partition, which has been reported.
-var errMissing = errors.New("partition is missing")
-
-// verify reads a partition and says what is there; damaged says that not all of it
-// is whole.
-func (r *run) verify(l *eventlog.Log, partition int) (damaged bool, err error) {
-	r.next()
-	v, err := l.Verify(r.ctx, partition, eventlog.VerifyOptions{
-		Damaged: func(d *event.DamagedError) {
-			damaged = true
-			r.s.Report(cli.WithExit(d, cli.Damaged), cli.Damaged)
-		},
-		Progress: r.progress,
-	})
-	if r.ctx.Err() != nil {
-		return damaged, r.ctx.Err()
-	}
-	if err != nil {
-		if _, statErr := os.Stat(l.PartitionDir(partition)); errors.Is(statErr, fs.ErrNotExist) {
-			r.s.Report(fmt.Errorf("partition %d is missing: %w", partition, asOpen(statErr)), cli.Damaged)
-			return damaged, errMissing
-		}
-		err = r.explain(err)
-		r.s.Report(err, cli.Failed)
-		return damaged || cli.ExitOf(err, cli.Failed) == cli.Damaged, nil
-	}
-	if r.json {
-		return damaged, r.object(struct {
-			Log       string `json:"log"`
-			Partition int    `json:"partition"`
-			Segments  int    `json:"segments"`
-			Events    int64  `json:"events"`
-			Bytes     int64  `json:"bytes"`
-			RawBytes  int64  `json:"raw_bytes"`
-			Damaged   int    `json:"damaged"`
-		}{l.Name(), partition, v.Segments, v.Events, v.Bytes, v.RawBytes, v.Damaged})
-	}
-	state := "whole"
-	if v.Damaged > 0 {
-		state = fmt.Sprintf("damaged in %s", plural(int64(v.Damaged), "place"))
-	}
-	return damaged, r.line(fmt.Sprintf("%s/%d: %s, %s, %s, %s", l.Name(), partition,
-		plural(int64(v.Segments), "segment"), plural(v.Events, "event"), cli.Humane(float64(v.Bytes)), state))
-}
-
-// explain gives an error of a log the status and the hint that it has. After a
-// repair nothing is said of repairing.
-func (r *run) explain(err error) error {
-	var locked *eventlog.LockError
-	var damaged *event.DamagedError
-	switch {
-	case errors.As(err, &locked):
-		err = cli.WithExit(err, cli.Locked)
-	case errors.As(err, &damaged):
-		err = cli.WithExit(err, cli.Damaged)
-		if r.repair {
-			return err
-		}
-	}
-	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
-		err = cli.WithHint(err, h.Hint())
-	}
-	return err
-}
-
 func (r *run) line(text string) error {
 	_, err := fmt.Fprintln(r.s.Out, text)
 	return err
@@ -368,6 +329,37 @@ func (r *run) object(v any) error {
 		return err
 	}
 	_, err = r.s.Out.Write(append(b, '\n'))
+	return err
+}
+
+// directory returns an error if there is no directory at path.
+func directory(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return asOpen(err)
+	case !info.IsDir():
+		return cli.WithHint(fmt.Errorf("%s: is a file, not a log", path), "a log is a directory that logappend has made")
+	}
+	return nil
+}
+
+// missingPartition returns what to say of a partition whose directory is not there;
+// nil if it is.
+func missingPartition(l *eventlog.Log, partition int) error {
+	_, err := os.Stat(l.PartitionDir(partition))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("partition %d is missing: %w", partition, asOpen(err))
+}
+
+// asOpen makes an error of os.Stat one that the other commands say, too.
+func asOpen(err error) error {
+	var cause *fs.PathError
+	if errors.As(err, &cause) {
+		return &fs.PathError{Op: "open", Path: cause.Path, Err: cause.Err}
+	}
 	return err
 }
 
