@@ -59,7 +59,7 @@ step_fuzz() {
 }
 
 # Where goroutines share memory.
-RACE='./pkg/cli ./pkg/source ./pkg/scan ./pkg/agg ./pkg/expr ./pkg/eventlog ./pkg/guard ./pkg/internal/vfs/... ./pkg/cmd/...'
+RACE='./pkg/cli ./pkg/source ./pkg/scan ./pkg/agg ./pkg/expr ./pkg/eventlog ./pkg/compact ./pkg/guard ./pkg/internal/vfs/... ./pkg/cmd/...'
 step_race() {
 	cc=$("$GO" env CC)
 	if ! have "${cc%% *}"; then

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -322,8 +323,16 @@ func (k *chore) goesOn(t *testing.T, m *vfstest.Mem, before []told) error {
 }
 
 // TestMaintainCrash cuts the power after each operation of a maintenance, in all kinds
-// of ways, and once more at the operations of the next one.
+// of ways, and once more at the operations of the next one: at all of them with
+// LOGTOOLS_LONG.
 func TestMaintainCrash(t *testing.T) {
+	every := 12
+	switch {
+	case os.Getenv("LOGTOOLS_LONG") != "":
+		every = 1
+	case testing.Short():
+		every = 101
+	}
 	start, k := newChore(t, 26)
 	m := start.Crash(0, vfstest.KeepAll())
 	if err := k.run(m); err != nil {
@@ -358,7 +367,7 @@ func TestMaintainCrash(t *testing.T) {
 				t.Fatal(where(), err)
 			}
 			for j := range again {
-				if !again[j].Changes() || testing.Short() && (n*7+i*3+j)%101 != 0 {
+				if !again[j].Changes() || (n*7+i*3+j)%every != 0 {
 					continue
 				}
 				how2 := vfstest.LoseAll()
