@@ -97,7 +97,7 @@ func (c *Change) apply(s *Settings, isNew bool) (changed bool, err error) {
 // file systems, whose locks and syncs cannot be relied on.
 func OpenOrCreate(ctx context.Context, path string, c Change, o Options) (*Log, error) {
 	o.fill()
-	l := &Log{path: filepath.Clean(path), fs: o.FS, o: o}
+	l := o.log(path)
 	err := l.load()
 	var none *NoLogError
 	if errors.As(err, &none) {

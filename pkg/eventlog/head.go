@@ -14,12 +14,14 @@ import (
 // head says how far a partition is durable: everything in the segment before
 // the byte durable survived a power cut, if one came then. It is a sound lower
 // bound, and no more: the file is written in place and never synced, so it may be
-// old, or missing. A torn one fails its checksum and counts as missing.
+// old, or missing. A torn one fails its checksum and counts as missing. One that was
+// written since the system was started (boot) is not old: all that was acknowledged lies
+// before it.
 //
 //	 0 "LGH1"          4 u32 epoch      8 i64 segment's base   16 u64 segment id
 //	24 i64 durable byte                32 i64 durable next offset
 //	40 i64 append time of the last unit before it (µs)
-//	48 u32 head_crc of that unit       52 u32 1 if that unit is a SEAL   56 u32 0
+//	48 u32 head_crc of that unit       52 u32 1 if that unit is a SEAL   56 u32 boot
 //	60 u32 crc32c of the bytes 0 to 59
 type head struct {
 	epoch   uint32
@@ -29,7 +31,8 @@ type head struct {
 	next    int64
 	time    int64
 	lastCRC uint32
-	sealed  bool // that unit is a SEAL
+	sealed  bool   // that unit is a SEAL
+	boot    uint32 // vfs.FS.Boot of who wrote it; only a writer sets it
 }
 
 const (
@@ -52,6 +55,7 @@ func (h *head) encode() []byte {
 	if h.sealed {
 		le.PutUint32(b[52:], 1)
 	}
+	le.PutUint32(b[56:], h.boot)
 	le.PutUint32(b[60:], segment.Checksum(b[:60]))
 	return b
 }
@@ -65,7 +69,7 @@ func decodeHead(b []byte) (head, bool) {
 	h := head{
 		epoch: le.Uint32(b[4:]), base: int64(le.Uint64(b[8:])), id: le.Uint64(b[16:]),
 		durable: int64(le.Uint64(b[24:])), next: int64(le.Uint64(b[32:])),
-		time: int64(le.Uint64(b[40:])), lastCRC: le.Uint32(b[48:]), sealed: le.Uint32(b[52:]) == 1,
+		time: int64(le.Uint64(b[40:])), lastCRC: le.Uint32(b[48:]), sealed: le.Uint32(b[52:]) == 1, boot: le.Uint32(b[56:]),
 	}
 	return h, h.base >= 0 && h.durable >= 0 && h.next >= h.base
 }

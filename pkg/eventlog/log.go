@@ -39,6 +39,7 @@ type Log struct {
 	o        Options
 	settings Settings
 	id       [16]byte
+	boot     uint32 // of the file system
 }
 
 const (
@@ -77,12 +78,17 @@ func (o *Options) fill() {
 	}
 }
 
+// log returns a Log of which nothing is known yet. The options are filled in.
+func (o *Options) log(path string) *Log {
+	return &Log{path: filepath.Clean(path), fs: o.FS, o: *o, boot: o.FS.Boot()}
+}
+
 // Open opens the log at path. An error that there is none is fs.ErrNotExist;
 // damaged settings are an *event.DamagedError, those of a later version a
 // *NewerError, and a directory that is no log a *NoLogError.
 func Open(path string, o Options) (*Log, error) {
 	o.fill()
-	l := &Log{path: filepath.Clean(path), fs: o.FS, o: o}
+	l := o.log(path)
 	if err := l.load(); err != nil {
 		return nil, err
 	}
@@ -90,7 +96,7 @@ func Open(path string, o Options) (*Log, error) {
 }
 
 // fresh returns a Log of the same path of which nothing is known yet.
-func (l *Log) fresh() *Log { return &Log{path: l.path, fs: l.fs, o: l.o} }
+func (l *Log) fresh() *Log { return &Log{path: l.path, fs: l.fs, o: l.o, boot: l.boot} }
 
 // NoLogError says that a directory is not a log.
 type NoLogError struct {

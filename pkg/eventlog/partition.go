@@ -254,15 +254,20 @@ func (p *partition) readHead() (head, bool, error) {
 	return readHead(p.head)
 }
 
-// writeHead moves the head on; never back.
+// writeHead moves the head on; never back. It says that it is of this start of the
+// system.
 func (p *partition) writeHead(h head) error {
 	old, ok, err := p.readHead()
 	if err != nil {
 		return err
 	}
 	if ok && (old.base > h.base || old.id == h.id && old.durable >= h.durable) {
-		return nil
+		if old.boot == p.l.boot {
+			return nil
+		}
+		h = old
 	}
+	h.boot = p.l.boot
 	if p.head == nil {
 		f, err := p.l.fs.Open(filepath.Join(p.dir, headName), vfs.Create)
 		if err != nil {

@@ -1,10 +1,12 @@
 package eventlog
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"logtools/pkg/internal/vfs"
@@ -106,6 +108,38 @@ func TestPromiseLeftCannotBeSynced(t *testing.T) {
 		found := content(t, m, "log", 0)
 		if left := content(t, m.Crash(len(m.Log()), vfstest.LoseAll()), "log", 0); !maps.Equal(found, left) {
 			t.Errorf("a reader finds %d events, and after a power cut %d", len(found), len(left))
+		}
+	}
+}
+
+// After a power cut the head may be old, and what lies behind it was acknowledged: it
+// is not given up, though it cannot be made durable at once.
+func TestPromiseOldHeadCannotBeSynced(t *testing.T) {
+	m := newMemLog(t)
+	for i := range 6 {
+		a := newHand(t, m.Process())
+		a.put(int64(i), noise(50, i))
+		a.ack()
+	}
+	was := content(t, m, "log", 0)
+	m = m.Crash(len(m.Log()), vfstest.LoseAll())
+	m.FailIf(1, isSegmentSync, syscall.EIO, false)
+	l, err := Open("log", Options{FS: m.Process()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := l.partition(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.acquire(); !errors.Is(err, syscall.EIO) || !m.Fired() {
+		t.Errorf("a failed sync: %v", err)
+	}
+	p.close()
+	recoverLog(t, m)
+	for _, m := range []*vfstest.Mem{m, m.Crash(len(m.Log()), vfstest.LoseAll())} {
+		if found := content(t, m, "log", 0); !maps.Equal(found, was) {
+			t.Errorf("%d events were acknowledged, and %d are there", len(was), len(found))
 		}
 	}
 }

@@ -99,3 +99,32 @@ func TestPromiseToldToOne(t *testing.T) {
 		})
 	}
 }
+
+// So it is if the sync that failed is that of what others had left, also if the first
+// of them found nothing to do when the system had been started again.
+func TestPromiseFirstSyncToldToOne(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		m := newMemLog(t)
+		if restarted {
+			m = m.Crash(len(m.Log()), vfstest.LoseAll())
+		}
+		fs := &loneFS{Proc: m.Process(), on: true}
+		a := newHand(t, m.Process())
+		a.put(0, `"a"`)
+		l, err := Open("log", Options{FS: fs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, err := l.partition(0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := one.acquire(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("a failed sync: %v", err)
+		}
+		one.close()
+		if err := a.commit(); err == nil || !strings.Contains(err.Error(), "another process gave up the segment") {
+			t.Errorf("restarted %t: what may be lost is acknowledged: %v", restarted, err)
+		}
+	}
+}

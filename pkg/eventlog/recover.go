@@ -70,6 +70,11 @@ func (p *partition) load(generation int64) (err error) {
 		a.size, a.time = h.durable, h.time
 		a.end.Next, a.end.Epoch, a.end.HeadCRC, a.end.Sealed = h.next, h.epoch, h.lastCRC, h.sealed
 		a.synced = h.durable == size
+		if a.synced && h.boot != p.l.boot { // from now on the head is not an old one
+			if err := p.writeHead(h); err != nil {
+				return err
+			}
+		}
 	}
 	return p.recover(a, size)
 }
@@ -188,6 +193,11 @@ func (p *partition) recover(a *active, size int64) error {
 // What lies behind the head is written once more. A sync of it may have failed, and
 // its writer died of it: the system then takes for clean what is not on the disk,
 // and a sync alone would succeed without doing anything.
+//
+// If the sync fails, the segment is given up: others may have written what lies behind
+// the head, and must not acknowledge it. But not if nobody has written since the system
+// was started: after a power cut the head may be old, and what lies behind it was
+// acknowledged. Then it is an error, and the next writer tries again.
 func (p *partition) syncFirst(a *active) error {
 	buf := make([]byte, min(a.size-a.durable.durable, 1<<20))
 	for at := a.durable.durable; at < a.size; {
@@ -201,6 +211,9 @@ func (p *partition) syncFirst(a *active) error {
 		at += int64(len(b))
 	}
 	if err := a.sync(); err != nil {
+		if h, ok, headErr := p.readHead(); headErr != nil || !ok || h.boot != p.l.boot {
+			return err
+		}
 		return errors.Join(err, p.abandon(a))
 	}
 	if err := p.l.fs.SyncDir(p.dir); err != nil {

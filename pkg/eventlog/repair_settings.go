@@ -37,7 +37,7 @@ func RepairSettings(ctx context.Context, path string, o Options, wait time.Durat
 		return nil, cause // nil, too
 	}
 	o.fill()
-	l := &Log{path: filepath.Clean(path), fs: o.FS, o: o}
+	l := o.log(path)
 	if err := refuseNetwork(l.fs, l.path); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"hash/crc32"
 	"io/fs"
 	"syscall"
 )
@@ -27,4 +28,13 @@ func Network(path string) (kind string, refused bool, err error) {
 		name = append(name, byte(c))
 	}
 	return string(name), true, nil
+}
+
+// Boot is FS.Boot.
+func (OS) Boot() uint32 {
+	id, err := syscall.Sysctl("kern.bootsessionuuid")
+	if err != nil {
+		return 0
+	}
+	return crc32.ChecksumIEEE([]byte(id))
 }

@@ -1,7 +1,9 @@
 package vfs
 
 import (
+	"hash/crc32"
 	"io/fs"
+	"os"
 	"syscall"
 )
 
@@ -44,4 +46,13 @@ func networkKind(magic uint32) string {
 		return "ncp"
 	}
 	return ""
+}
+
+// Boot is FS.Boot.
+func (OS) Boot() uint32 {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return 0
+	}
+	return crc32.ChecksumIEEE(id)
 }

@@ -46,6 +46,9 @@ func (OS) Lock(name string) (Lock, error) { return nil, no("open", name) }
 // Watch is FS.Watch.
 func (OS) Watch(dir string) (Watch, error) { return nil, no("watch", dir) }
 
+// Boot is FS.Boot.
+func (OS) Boot() uint32 { return 0 }
+
 // Network reports nothing here.
 func Network(path string) (kind string, refused bool, err error) {
 	return "", false, no("statfs", path)

@@ -34,6 +34,9 @@ type FS interface {
 	Lock(name string) (Lock, error)
 	// Watch tells when something in a directory (not below it) may have changed.
 	Watch(dir string) (Watch, error)
+	// Boot is a number that is another one after each start of the system; 0 where
+	// that is not known.
+	Boot() uint32
 }
 
 // Flag says how a file is opened.

@@ -103,6 +103,7 @@ type Mem struct {
 	mu   sync.Mutex
 	wake sync.Cond // a lock was released, a process continued or was killed
 
+	boot uint32
 	base *disk // what it began with
 	disk *disk // what it is now
 	log  []Op
@@ -128,10 +129,10 @@ type fault struct {
 }
 
 // New returns a Mem with nothing in it.
-func New() *Mem { return newMem(newDisk()) }
+func New() *Mem { return newMem(newDisk(), 1) }
 
-func newMem(d *disk) *Mem {
-	m := &Mem{base: d, disk: d.clone(), holders: map[id]*lock{}, failed: map[id][]error{}}
+func newMem(d *disk, boot uint32) *Mem {
+	m := &Mem{boot: boot, base: d, disk: d.clone(), holders: map[id]*lock{}, failed: map[id][]error{}}
 	m.wake.L = &m.mu
 	m.Proc = m.Process()
 	return m
@@ -155,7 +156,8 @@ func (m *Mem) Log() []Op {
 }
 
 // Crash returns what is left by a power cut (or a kill of all processes) right
-// after the first n operations of Log. m stays as it is.
+// after the first n operations of Log. m stays as it is. If anything may be lost it has
+// another Boot.
 //
 // Crashes in the order of n cost least: each history is gone through once.
 func (m *Mem) Crash(n int, how Loss) *Mem {
@@ -177,7 +179,7 @@ func (m *Mem) Crash(n int, how Loss) *Mem {
 		}
 	}
 	if how.kind != keepAll && how.kind != keepTorn {
-		return newMem(m.replay.after(how, uint64(n)))
+		return newMem(m.replay.after(how, uint64(n)), m.boot+1)
 	}
 	d := m.replay.clone()
 	if whole < n {
@@ -185,7 +187,7 @@ func (m *Mem) Crash(n int, how Loss) *Mem {
 		m.done[whole](d)
 		d.half = false
 	}
-	return newMem(d)
+	return newMem(d, m.boot)
 }
 
 // Fail makes the n-th operation from now (1 is the next) fail with err, whichever

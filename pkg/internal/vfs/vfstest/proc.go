@@ -449,3 +449,6 @@ func (w *watch) Close() error {
 		return nil
 	})
 }
+
+// Boot is FS.Boot. It is no operation.
+func (p *Proc) Boot() uint32 { return p.m.boot }
