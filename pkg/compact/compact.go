@@ -228,19 +228,23 @@ func (r *runner) idle() bool {
 		return len(plan(r.pieces(), r.bounds())) == 0
 	}
 	return r.note.holds(r.sealed()) && r.note.Keep <= r.o.Keep &&
-		(r.note.Pending == 0 || r.note.Pending > r.cutoff()) && r.expiredBelow() <= 0
+		(r.note.Pending == 0 || r.note.Pending > r.cutoff()) && !r.expires()
 }
 
 // expiredBelow is the offset before which all tombstones have been covered for so long
-// that they go.
-func (r *runner) expiredBelow() int64 {
-	below := int64(0)
+// that they go, and when the run was that covered them.
+func (r *runner) expiredBelow() (below, at int64) {
 	for _, c := range r.note.Covered {
-		if c.At <= r.now-r.o.Tombstones.Microseconds() {
-			below = max(below, c.Next)
+		if c.At <= r.now-r.o.Tombstones.Microseconds() && c.Next > below {
+			below, at = c.Next, c.At
 		}
 	}
-	return below
+	return below, at
+}
+
+func (r *runner) expires() bool {
+	below, _ := r.expiredBelow()
+	return below > 0
 }
 
 // tooOld returns how many of the sealed segments go by retention.
@@ -251,7 +255,10 @@ func (r *runner) tooOld() int {
 	ps := r.pieces()
 	// What is left alone by --min-lag is left alone by retention, too.
 	n := sort.Search(len(ps), func(i int) bool { return ps[i].last > r.cutoff() })
-	others := r.active().Bytes
+	others := int64(0)
+	if r.active().Events > 0 {
+		others = r.active().Bytes
+	}
 	for i := n; i < len(ps); i++ {
 		others += ps[i].bytes
 	}
@@ -321,9 +328,17 @@ func (r *runner) steps() (err error) {
 			return err
 		}
 		r.copied = true
+		if r.alive != nil && r.o.DryRun { // what went is still there to be read
+			for _, one := range slices.Backward(runs) {
+				r.starts = slices.Delete(r.starts, one.first+1, one.first+one.n)
+			}
+		}
 		runs = slices.DeleteFunc(plan(r.pieces(), r.bounds()), func(one run) bool { return one.n == 1 })
 	}
-	return r.retain() // what is left of a segment may be old
+	if r.o.Compact {
+		return nil // what has become old goes with the next run: its keys were counted
+	}
+	return r.retain()
 }
 
 // retain removes what goes by retention.

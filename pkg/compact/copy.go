@@ -2,7 +2,6 @@ package compact
 
 import (
 	"bytes"
-	"runtime"
 	"sync"
 
 	"logtools/pkg/eventlog"
@@ -12,10 +11,14 @@ import (
 // replace carries out a run of the plan.
 func (r *runner) replace(run run) error {
 	segments := r.sealed()[run.first : run.first+run.n]
-	_, err := r.m.Replace(segments, func(w *eventlog.SegmentWriter) error {
-		c := newCopier(w)
+	superseded := int64(0)
+	if r.alive != nil && !r.copied {
+		superseded = r.next
+	}
+	_, err := r.m.Replace(segments, superseded, func(w *eventlog.SegmentWriter) error {
+		c := newCopier(w, workers(r.o.Memory))
 		defer c.close()
-		if r.alive != nil && !r.copied {
+		if r.alive != nil && (!r.copied || r.o.DryRun) {
 			// Most often a new event has come for each old one: nothing of the old segments is
 			// to be read then.
 			starts := r.starts[run.first : run.first+run.n+1]
@@ -30,7 +33,7 @@ func (r *runner) replace(run run) error {
 			c.alive, c.n, segments = r.alive, starts[n], segments[n:]
 		}
 		err := r.read(segments, func(blocks stream.Blocks) error {
-			return inOrder(r.ctx, blocks, func() func(*stream.Block, *int) error { return countLines }, c.take)
+			return inOrder(r.ctx, workers(r.o.Memory), blocks, func() func(*stream.Block, *int) error { return countLines }, c.take)
 		})
 		if err != nil {
 			return err
@@ -66,8 +69,7 @@ type job struct {
 	done chan error
 }
 
-func newCopier(w *eventlog.SegmentWriter) *copier {
-	workers := runtime.GOMAXPROCS(0)
+func newCopier(w *eventlog.SegmentWriter, workers int) *copier {
 	c := &copier{w: w, jobs: make(chan *job, workers+1)}
 	for range workers {
 		c.running.Go(func() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"runtime"
 	"sync"
 
 	"logtools/pkg/stream"
@@ -13,18 +12,17 @@ import (
 // errEnough is returned by a function that wants no more.
 var errEnough = errors.New("enough")
 
-// inOrder reads blocks, several at a time. What newWorker returns looks at a block
+// inOrder reads blocks, as many at a time as there are workers. What newWorker returns looks at a block
 // without knowing what comes before it, and leaves what it has found; take gets the
 // blocks in their order. The first error ends it, one in a block, too; errEnough is
 // none.
-func inOrder[T any](ctx context.Context, blocks stream.Blocks, newWorker func() func(b *stream.Block, found *T) error, take func(b *stream.Block, found *T) error) error {
+func inOrder[T any](ctx context.Context, workers int, blocks stream.Blocks, newWorker func() func(b *stream.Block, found *T) error, take func(b *stream.Block, found *T) error) error {
 	type item struct {
 		b     stream.Block
 		found T
 		end   error // there is no block
 		err   error // of the block
 	}
-	workers := runtime.GOMAXPROCS(0)
 	free := make(chan *item, workers+2)
 	for range cap(free) {
 		free <- new(item)

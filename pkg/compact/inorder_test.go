@@ -96,7 +96,7 @@ func TestInOrder(t *testing.T) {
 				}
 			}
 			taken := int64(0)
-			err := inOrder(context.Background(), blocks, func() func(*stream.Block, *int64) error {
+			err := inOrder(context.Background(), 2, blocks, func() func(*stream.Block, *int64) error {
 				own := 0 // each worker has its own
 				return func(b *stream.Block, found *int64) error {
 					own++
@@ -154,7 +154,7 @@ func TestInOrderCancelled(t *testing.T) {
 		if n == 0 {
 			cancel()
 		}
-		err := inOrder(ctx, blocks, func() func(*stream.Block, *int) error { return countLines }, func(b *stream.Block, _ *int) error {
+		err := inOrder(ctx, 2, blocks, func() func(*stream.Block, *int) error { return countLines }, func(b *stream.Block, _ *int) error {
 			if taken++; taken == n {
 				cancel()
 			}
@@ -166,7 +166,7 @@ func TestInOrderCancelled(t *testing.T) {
 		}
 		// What is enough is so although others still wait.
 		blocks = &someBlocks{n: n + 1, bad: -1, waits: true, asleep: func(int64) {}}
-		if err := inOrder(context.Background(), blocks, func() func(*stream.Block, *int) error { return countLines }, func(b *stream.Block, _ *int) error {
+		if err := inOrder(context.Background(), 2, blocks, func() func(*stream.Block, *int) error { return countLines }, func(b *stream.Block, _ *int) error {
 			if b.Seq == n {
 				return errEnough
 			}

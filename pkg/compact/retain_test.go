@@ -301,8 +301,9 @@ func TestRetainMinLag(t *testing.T) {
 	if r := f.run(o); r.EventsAfter != 10 {
 		t.Errorf("%+v", r)
 	}
+	f.add(put(1, 1)) // which is the byte that stays
 	f.pass(time.Hour)
-	if r := f.run(o); r.EventsAfter != 0 {
+	if r := f.run(o); r.EventsAfter != 1 {
 		t.Errorf("%+v", r)
 	}
 }

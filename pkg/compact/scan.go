@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"hash/maphash"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sort"
@@ -72,15 +73,29 @@ func (f *finder) block(b *stream.Block, found *[]keyed) error {
 	return nil
 }
 
-// pipeMemory is about what reading and writing take of the memory; a sixteenth of it is
-// garbage for a while.
-const pipeMemory = 32 << 20
+// workerMemory is about what a worker takes of the memory to read blocks, or to compress
+// units.
+const workerMemory = 16 << 20
 
-// keyMemory is how much of the memory is for the survivors; total is how much memory
-// there must be for them to have so much.
-func keyMemory(memory int64) int64 { return max(memory-memory/16-pipeMemory, memory/4) }
+// workers is how many there are: one per core, but not more than two, or one for each
+// 64 MiB of memory.
+func workers(memory int64) int {
+	return int(min(int64(runtime.GOMAXPROCS(0)), max(2, memory/(4*workerMemory))))
+}
 
-func total(keys int64) int64 { return min((keys+pipeMemory)*16/15+1, keys*4) }
+// keyMemory is how much of the memory is for the survivors; a sixteenth of it is garbage
+// for a while. total is about how much memory there must be for them to have so much.
+func keyMemory(memory int64) int64 {
+	return max(memory-memory/16-int64(workers(memory))*workerMemory, memory/4)
+}
+
+func total(keys int64) int64 {
+	memory := min((keys+workerMemory)*16/15, keys*4)
+	for keyMemory(memory) < keys {
+		memory += workerMemory / 8
+	}
+	return memory
+}
 
 // findKeys finds out what stays.
 func (r *runner) findKeys() (err error) {
@@ -98,7 +113,8 @@ func (r *runner) findKeys() (err error) {
 		return err
 	}
 	defer s.close()
-	c := collector{r: r, s: s, sealed: sealed, below: r.expiredBelow(), cutoff: r.cutoff(), tombstones: make([]int64, len(r.note.Covered)+1)}
+	c := collector{r: r, s: s, sealed: sealed, cutoff: r.cutoff(), tombstones: make([]int64, len(r.note.Covered)+1)}
+	c.below, c.coveredAt = r.expiredBelow()
 	r.starts = make([]int64, 1, len(sealed)+1)
 	// Times never decrease: behind the first event that is too young all are.
 	n := slices.IndexFunc(sealed, func(s eventlog.Segment) bool { return s.Events > 0 && s.Last > c.cutoff }) + 1
@@ -109,7 +125,7 @@ func (r *runner) findKeys() (err error) {
 		r.next = sealed[n-1].Next
 		err = r.read(sealed[:n], func(blocks stream.Blocks) error {
 			h := newHasher()
-			return inOrder(r.ctx, blocks, func() func(*stream.Block, *[]keyed) error { return newFinder(h).block }, c.take)
+			return inOrder(r.ctx, workers(r.o.Memory), blocks, func() func(*stream.Block, *[]keyed) error { return newFinder(h).block }, c.take)
 		})
 		if err != nil {
 			return err
@@ -170,8 +186,11 @@ type collector struct {
 	s      *survivors
 	sealed []eventlog.Segment
 	n      int64 // events so far
-	below  int64 // offset before which tombstones are expired
-	cutoff int64
+	// below is the offset before which tombstones are expired that were appended at or
+	// before coveredAt: a note that is newer than the log, as in a copy of a log that was
+	// in use, knows nothing of what was appended since.
+	below, coveredAt int64
+	cutoff           int64
 	// tombstones counts those that are not expired: for each covering of the note those
 	// that it was the first to cover, then those that none has.
 	tombstones []int64
@@ -196,7 +215,8 @@ func (c *collector) take(b *stream.Block, found *[]keyed) error {
 		for range max(k.noKey, 1) {
 			offset := b.Pos.Offset(line)
 			line++
-			if at := times.next(); at > c.cutoff {
+			at := times.next()
+			if at > c.cutoff {
 				c.r.next, c.r.pending = offset, at
 				return errEnough
 			}
@@ -206,9 +226,9 @@ func (c *collector) take(b *stream.Block, found *[]keyed) error {
 			if k.noKey > 0 {
 				err = c.s.addNoKey()
 			} else {
-				expired := k.tombstone && offset < c.below
+				expired := k.tombstone && offset < c.below && at <= c.coveredAt
 				if k.tombstone && !expired {
-					c.tombstone(offset)
+					c.tombstone(offset, at)
 				}
 				err = c.s.add(k.key, k.tombstone, expired)
 			}
@@ -220,9 +240,9 @@ func (c *collector) take(b *stream.Block, found *[]keyed) error {
 	return nil
 }
 
-func (c *collector) tombstone(offset int64) {
+func (c *collector) tombstone(offset, at int64) {
 	covered := c.r.note.Covered
-	c.tombstones[sort.Search(len(covered), func(i int) bool { return covered[i].Next > offset })]++
+	c.tombstones[sort.Search(len(covered), func(i int) bool { return covered[i].Next > offset && covered[i].At >= at })]++
 }
 
 // runs gives when the lines of a block were appended.

@@ -183,7 +183,7 @@ func (a *Appender) writer(partition int) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.rules = &a.l.settings.Rules
+	p.rules, p.noSync = &a.l.settings.Rules, a.o.NoSync
 	if a.o.Guard != nil {
 		p.keep = &keeping{guard: a.o.Guard, stop: a.o.StopAtRefused}
 	}

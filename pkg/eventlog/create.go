@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -328,7 +329,10 @@ func (l *Log) lockForChange(ctx context.Context, n int) (*partition, error) {
 }
 
 // LockError says that a lock could not be had in time.
-type LockError struct{ Path string }
+type LockError struct {
+	Path string // of the log
+	Lock string // the name of the lock file in a partition; "" is that of the writers
+}
 
 func (e *LockError) Error() string {
 	return e.Path + ": has been locked by another process for too long"
@@ -336,12 +340,12 @@ func (e *LockError) Error() string {
 
 // Hint says what to do.
 func (e *LockError) Hint() string {
-	return "see who holds it with fuser -v " + e.Path + "/*/lock, or wait longer with --lock-timeout"
+	return "see who holds it with fuser -v " + e.Path + "/*/" + cmp.Or(e.Lock, lockName) + ", or wait longer with --lock-timeout"
 }
 
 func lockError(path string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return &LockError{path}
+		return &LockError{Path: path}
 	}
 	return err
 }

@@ -62,6 +62,9 @@ type Segment struct {
 	First, Last int64
 	// Active: events are appended to it. It is the last one.
 	Active bool
+	// Superseded: what was left out when it was made was superseded by events before this
+	// offset; 0: nothing was left out.
+	Superseded int64
 	// Apart: it says that the one before it was given up, and where that ends. It must
 	// not be replaced together with it: a writer that has not heard of that would no
 	// longer find out.
@@ -242,7 +245,7 @@ func (m *Maintenance) segment(s *readable, x *extent) (one Segment, seal segment
 	if !s.last && !s.sealed && !s.givenUp { // nobody has given it up: it once had a SEAL
 		return one, seal, s.damaged(0, s.size, s.base, s.base, "the SEAL at its end is missing")
 	}
-	one = Segment{Base: s.base, Next: s.stop, ID: s.id, Bytes: s.size, Active: s.last, Apart: s.open.Lost != 0}
+	one = Segment{Base: s.base, Next: s.stop, ID: s.id, Bytes: s.size, Active: s.last, Apart: s.open.Lost != 0, Superseded: s.open.Superseded}
 	if s.sealed && s.stop >= s.sealEnd {
 		one.tell(&s.seal)
 		switch {

@@ -116,7 +116,7 @@ func (k *chore) merge(l *Log, m *Maintenance, from, to int64) error {
 	if len(all) == 0 {
 		return nil
 	}
-	_, err = m.Replace(all, some(l, all, k.stays))
+	_, err = m.Replace(all, 0, some(l, all, k.stays))
 	return err
 }
 

@@ -128,7 +128,7 @@ func TestMaintainBesideQuestions(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if _, err := up.Replace(old[i:i+2], some(l, old[i:i+2], all)); err != nil {
+				if _, err := up.Replace(old[i:i+2], 0, some(l, old[i:i+2], all)); err != nil {
 					return err
 				}
 			}
@@ -209,7 +209,7 @@ func TestMaintainBesideQuestions(t *testing.T) {
 func TestMaintainBesideFollower(t *testing.T) {
 	merge := func(from, to int) func(l *Log, up *Maintenance, old []Segment) error {
 		return func(l *Log, up *Maintenance, old []Segment) error {
-			_, err := up.Replace(old[from:to], some(l, old[from:to], all))
+			_, err := up.Replace(old[from:to], 0, some(l, old[from:to], all))
 			return err
 		}
 	}

@@ -48,7 +48,7 @@ func TestMaintainInFlight(t *testing.T) {
 			if err != nil || len(old) != 3 {
 				return fmt.Errorf("%+v %v", old, err)
 			}
-			made, err := up.Replace(old[:2], some(l, old[:2], all))
+			made, err := up.Replace(old[:2], 0, some(l, old[:2], all))
 			if err == nil && (made.Base != 0 || made.Next != 5 || made.Events != 5 || made.Active || made.Apart) {
 				err = fmt.Errorf("made %+v", made)
 			}
@@ -130,17 +130,17 @@ func TestMaintainVoid(t *testing.T) {
 				if err != nil || len(old) != 5 || old[1].Next != 2 || old[1].Events != 1 || old[1].Apart || !old[2].Apart || old[2].Base != 4 {
 					return fmt.Errorf("%+v %v", old, err)
 				}
-				if _, err := up.Replace(old[1:3], some(l, old[1:3], all)); err == nil {
+				if _, err := up.Replace(old[1:3], 0, some(l, old[1:3], all)); err == nil {
 					return errors.New("a segment apart was merged with the one before it")
 				}
 				switch what {
 				case "replaced":
-					_, err = up.Replace(old[1:2], some(l, old[1:2], all))
+					_, err = up.Replace(old[1:2], 0, some(l, old[1:2], all))
 				case "merged":
-					_, err = up.Replace(old[:2], some(l, old[:2], all))
+					_, err = up.Replace(old[:2], 0, some(l, old[:2], all))
 				case "left over":
 					m.FailIf(1, func(o vfstest.Op) bool { return o.Kind == vfstest.Remove && strings.HasSuffix(o.Name, segmentExt) }, syscall.EIO, false)
-					if _, err := up.Replace(old[:2], some(l, old[:2], all)); !errors.Is(err, syscall.EIO) {
+					if _, err := up.Replace(old[:2], 0, some(l, old[:2], all)); !errors.Is(err, syscall.EIO) {
 						return err
 					}
 					if v, err := verified(m); err != nil || v.Events != 4 {
@@ -163,7 +163,7 @@ func TestMaintainVoid(t *testing.T) {
 					return err
 				}
 				n := len(old)
-				made, err := up.Replace(old[n-3:n-1], some(l, old[n-3:n-1], all))
+				made, err := up.Replace(old[n-3:n-1], 0, some(l, old[n-3:n-1], all))
 				if err == nil && !made.Apart {
 					err = fmt.Errorf("no longer apart: %+v", made)
 				}
@@ -211,11 +211,11 @@ func TestMaintainApart(t *testing.T) {
 		if err != nil || len(old) != 3 || old[0].Next != 1 || old[1].Base != 1 || !old[1].Apart {
 			return fmt.Errorf("%+v %v", old, err)
 		}
-		if _, err := up.Replace(old[:2], some(l, old[:2], all)); err == nil {
+		if _, err := up.Replace(old[:2], 0, some(l, old[:2], all)); err == nil {
 			return errors.New("merged")
 		}
 		for i := range 2 {
-			if _, err := up.Replace(old[i:i+1], some(l, old[i:i+1], all)); err != nil {
+			if _, err := up.Replace(old[i:i+1], 0, some(l, old[i:i+1], all)); err != nil {
 				return err
 			}
 		}
@@ -376,7 +376,7 @@ func TestMaintainRules(t *testing.T) {
 			}
 			if step == 3 { // they come when the merged one has its name already
 				err = func() error {
-					_, err := up.Replace(all[1:3], func(w *SegmentWriter) error {
+					_, err := up.Replace(all[1:3], 0, func(w *SegmentWriter) error {
 						m.FailIf(1, func(o vfstest.Op) bool { return o.Kind == vfstest.Remove && strings.HasSuffix(o.Name, segmentExt) }, syscall.EIO, false)
 						return some(l, all[1:3], k.stays)(w)
 					})
@@ -390,7 +390,7 @@ func TestMaintainRules(t *testing.T) {
 			before = onDisk(m)
 			switch step {
 			case 0:
-				_, err = up.Replace(all[1:3], some(l, all[1:3], k.stays))
+				_, err = up.Replace(all[1:3], 0, some(l, all[1:3], k.stays))
 			case 1:
 				err = up.Remove(all[0])
 			case 2:
@@ -428,12 +428,12 @@ func TestMaintainRefused(t *testing.T) {
 			"one that is not there":   {{Base: 1, Next: 2}},
 			"with one behind the end": {k.all[0], {Base: k.all[0].Next, Next: k.all[0].Next, Active: true}},
 		} {
-			if _, err := up.Replace(old, nothing); err == nil {
+			if _, err := up.Replace(old, 0, nothing); err == nil {
 				return fmt.Errorf("%s: replaced", name)
 			}
 		}
 		broken := errors.New("broken")
-		if _, err := up.Replace(k.all[:1], func(*SegmentWriter) error { return broken }); !errors.Is(err, broken) {
+		if _, err := up.Replace(k.all[:1], 0, func(*SegmentWriter) error { return broken }); !errors.Is(err, broken) {
 			return err
 		}
 		if err := up.Remove(k.all[1]); err == nil {
@@ -441,7 +441,7 @@ func TestMaintainRefused(t *testing.T) {
 		}
 		// What does not read back is not used.
 		for i := range int64(40) {
-			if _, err := up.Replace(k.all[:2], func(w *SegmentWriter) error {
+			if _, err := up.Replace(k.all[:2], 0, func(w *SegmentWriter) error {
 				err := some(l, k.all[:2], k.stays)(w)
 				names := m.Names()
 				m.Corrupt(names[slices.IndexFunc(names, func(n string) bool { return strings.Contains(n, workMark) })], i*10, 2)

@@ -149,14 +149,15 @@ func (s *SegmentWriter) fill(h *segment.Header, open *segment.Open, fill func(w 
 }
 
 // Replace puts one segment in the place of some that follow each other, of which none
-// is active. fill writes its events, which must be some of those that there were. The
-// new one is synced and read back before it takes the name of the first; it returns
+// is active. fill writes its events, which must be some of those that there were; what
+// it leaves out was superseded by events before the offset superseded, which are
+// durable. The new one is synced and read back before it takes the name of the first; it returns
 // when that, and the removal of the others, is durable.
 //
 // Killed at any step, or without room on the disk, the log is correct, and has the
 // events of the old segments or those of the new one. After an error the caller must
 // ask for the Segments again.
-func (m *Maintenance) Replace(old []Segment, fill func(w *SegmentWriter) error) (Segment, error) {
+func (m *Maintenance) Replace(old []Segment, superseded int64, fill func(w *SegmentWriter) error) (Segment, error) {
 	first, last := &old[0], &old[len(old)-1]
 	for i := range old {
 		if old[i].Active || i > 0 && (old[i].Apart || old[i].Base != old[i-1].Next) {
@@ -168,7 +169,13 @@ func (m *Maintenance) Replace(old []Segment, fill func(w *SegmentWriter) error) 
 	if err != nil {
 		return Segment{}, err
 	}
-	made, err := m.write(work, first, last.Next, fill)
+	if superseded <= first.Base { // then nothing of these is left out
+		superseded = 0
+	}
+	for i := range old {
+		superseded = max(superseded, old[i].Superseded)
+	}
+	made, err := m.write(work, first, last.Next, superseded, fill)
 	if m.o.DryRun {
 		if err == nil {
 			err = m.dryReplace(old, made)
@@ -199,7 +206,7 @@ func (m *Maintenance) Replace(old []Segment, fill func(w *SegmentWriter) error) 
 
 // write writes a segment from the base of first to the offset end into a new file, and
 // syncs it.
-func (m *Maintenance) write(name string, first *Segment, end int64, fill func(w *SegmentWriter) error) (made Segment, err error) {
+func (m *Maintenance) write(name string, first *Segment, end, superseded int64, fill func(w *SegmentWriter) error) (made Segment, err error) {
 	was, err := m.l.openReadable(m.n, first.Base)
 	if err != nil {
 		return made, err
@@ -214,9 +221,11 @@ func (m *Maintenance) write(name string, first *Segment, end int64, fill func(w 
 	if err != nil || was.openErr != nil || was.id != first.ID {
 		return made, fmt.Errorf("%s: was changed while it was rewritten", was.name)
 	}
-	id, err := m.l.random()
-	if err != nil {
-		return made, err
+	id := first.ID // in a dry run it stays in its place
+	if !m.o.DryRun {
+		if id, err = m.l.random(); err != nil {
+			return made, err
+		}
 	}
 	var to vfs.File = &counted{}
 	if !m.o.DryRun {
@@ -225,11 +234,12 @@ func (m *Maintenance) write(name string, first *Segment, end int64, fill func(w 
 		}
 	}
 	w := &SegmentWriter{w: rewriter{to: to, id: id}, end: end}
+	was.open.Superseded = superseded
 	err = w.fill(&h, &was.open, fill)
 	if err = finish(to, err); err != nil {
 		return made, err
 	}
-	made = Segment{Base: first.Base, Next: end, ID: id, Bytes: w.w.at, Apart: first.Apart}
+	made = Segment{Base: first.Base, Next: end, ID: id, Bytes: w.w.at, Apart: first.Apart, Superseded: superseded}
 	made.tell(&w.seal)
 	return made, nil
 }

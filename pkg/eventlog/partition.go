@@ -38,6 +38,8 @@ type partition struct {
 	generation vfs.File // the lock file
 	head       vfs.File // nil: not there
 
+	noSync bool // what is written is acknowledged without being made durable
+
 	seen int64         // generation that act is from
 	act  *active       // nil: not known
 	wait time.Duration // for the lock; 0 is no limit

@@ -45,7 +45,8 @@ type Reader struct {
 	partition int
 	o         ReadOptions
 
-	from, present int64 // the first offset wanted, the end when it was opened
+	from, present int64        // the first offset wanted, the end when it was opened
+	reach         atomic.Int64 // where reading ends, or the past does
 	total         func() int64
 	done          atomic.Int64 // bytes
 
@@ -109,6 +110,10 @@ var (
 // have written without doing so is made durable first. An error of that is
 // returned; so is an *event.GoneError if From is an offset that was there once.
 //
+// But if the Reader comes to a segment that was compacted meanwhile, it ends where that
+// compaction ended, unless To or Tail says where: what it has read may be superseded by
+// what lies there, and nothing else tells so.
+//
 // If the log is removed or renamed while it is read, or another one takes its name
 // (be it a copy), what was open is read. Then Err is an *event.GoneError, and
 // nothing follows; with Follow it comes within a second.
@@ -158,6 +163,7 @@ func (l *Log) Read(partition int, o ReadOptions) (r *Reader, err error) {
 		return nil, err
 	}
 	r.lock = lock
+	r.reach.Store(min(r.to, r.present))
 	r.expected = r.from
 	r.tail.base, r.tail.hard, r.tail.after = x.last(), x.end, x.after
 	r.total = sync.OnceValue(r.measure)
@@ -200,8 +206,9 @@ func (l *Log) begin(partition int, x *extent, o ReadOptions) (*Reader, error) {
 }
 
 // Range returns the first offset that is wanted, and the one before which reading
-// ends (with ReadOptions.Follow, before which the Live block comes).
-func (r *Reader) Range() (from, to int64) { return r.from, min(r.to, r.present) }
+// ends (with ReadOptions.Follow, before which the Live block comes), as far as is known
+// now.
+func (r *Reader) Range() (from, to int64) { return r.from, r.reach.Load() }
 
 // Progress is stream.Meter's.
 func (r *Reader) Progress() (done, total int64) { return r.done.Load(), r.total() }
@@ -217,7 +224,7 @@ func (r *Reader) measure() int64 {
 	}
 	total := int64(0)
 	for i, b := range bases {
-		if b >= r.present || i+1 < len(bases) && bases[i+1] <= r.from {
+		if b >= r.reach.Load() || i+1 < len(bases) && bases[i+1] <= r.from {
 			continue
 		}
 		s, err := r.l.openReadable(r.partition, b)

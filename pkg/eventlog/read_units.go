@@ -14,6 +14,16 @@ func (r *Reader) enter() error {
 	if err != nil {
 		return err
 	}
+	if to := s.open.Superseded; to > r.to && r.stage == past && !r.o.Follow && r.o.To == nil && r.o.Tail == 0 {
+		r.to = to
+		r.reach.Store(to)
+		s.close()
+		r.next.close()
+		r.next, r.bases = nil, nil // there are more segments now
+		if s, err = r.openAt(r.expected); err != nil {
+			return err
+		}
+	}
 	fresh := r.scan == nil
 	if err := s.look(); err != nil {
 		s.close()

@@ -108,6 +108,10 @@ func (l *Log) lockMaint(ctx context.Context, partition int, wait time.Duration) 
 	}
 	if err := l.waitFor(ctx, maint, wait); err != nil {
 		maint.Close()
+		var locked *LockError
+		if errors.As(err, &locked) {
+			locked.Lock = maintName
+		}
 		return nil, err
 	}
 	return maint, nil

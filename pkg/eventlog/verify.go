@@ -147,6 +147,9 @@ func (v *verifier) segment(s *readable) (bool, error) {
 	}
 	end := s.size
 	if s.last {
+		if s.openErr == nil && s.id != v.x.after.SegmentID { // it was sealed and replaced meanwhile
+			return false, errMoved
+		}
 		end = min(end, v.x.end)
 		v.report.Torn = s.size - end
 	}

@@ -24,7 +24,8 @@ const (
 	tagIndex  = 33 // SEAL: see Index
 	tagEnd    = 34 // SEAL, the last: u32, length of the unit
 
-	mayIgnore = 128
+	mayIgnore     = 128
+	tagSuperseded = 128 // OPEN: u64, see Open
 )
 
 // tagHead is the length of a tag and its length.
@@ -226,6 +227,10 @@ type Open struct {
 	HasPrevious               bool
 	PreviousBase, PreviousEnd int64
 	Lost                      Lost
+	// Superseded: events of the segment that are no longer there may have been superseded
+	// by events up to this offset, but none behind it; 0 if none was. Who reads up to an
+	// earlier offset, and has read older segments as they were, must read on up to it.
+	Superseded int64
 }
 
 // AppendTo appends the ext.
@@ -239,6 +244,10 @@ func (o *Open) AppendTo(dst []byte) []byte {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(o.PreviousBase))
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(o.PreviousEnd))
 		dst = endTag(append(dst, byte(o.Lost)), at)
+	}
+	if o.Superseded > 0 {
+		dst, at = beginTag(dst, tagSuperseded)
+		dst = endTag(binary.LittleEndian.AppendUint64(dst, uint64(o.Superseded)), at)
 	}
 	return dst
 }
@@ -257,6 +266,12 @@ func (o *Open) Parse(at int64, h *Header) error {
 		return &InvalidError{At: at, Reason: "an OPEN without its partition"}
 	}
 	o.Partition = binary.LittleEndian.Uint32(partition)
+	if superseded, has := findTag(h.Ext, tagSuperseded); has {
+		if len(superseded) != 8 || int64(binary.LittleEndian.Uint64(superseded)) < h.Base {
+			return &InvalidError{At: at, Reason: "an OPEN superseded before it begins"}
+		}
+		o.Superseded = int64(binary.LittleEndian.Uint64(superseded))
+	}
 	previous, has := findTag(h.Ext, tagPrevious)
 	if !has {
 		return nil

@@ -77,6 +77,8 @@ func TestOpenExt(t *testing.T) {
 		"first":  {LogID: id, Partition: 4_000_000_000},
 		"second": {LogID: id, HasPrevious: true, PreviousBase: 0, PreviousEnd: 100},
 		"gap":    {LogID: id, HasPrevious: true, PreviousBase: 10, PreviousEnd: 90, Lost: LostDamage},
+		"newer":  {LogID: id, Superseded: 100},
+		"newest": {LogID: id, HasPrevious: true, PreviousBase: 10, PreviousEnd: 10, Superseded: 1 << 62},
 		"repair": {LogID: id, HasPrevious: true, PreviousBase: 10, PreviousEnd: 10, Lost: LostRepair},
 	} {
 		h.Ext = o.AppendTo(nil)
@@ -91,6 +93,7 @@ func TestOpenExt(t *testing.T) {
 	for name, o := range map[string]Open{
 		"end before base": {HasPrevious: true, PreviousBase: 20, PreviousEnd: 10},
 		"end behind":      {HasPrevious: true, PreviousBase: 20, PreviousEnd: 101},
+		"superseded":      {Superseded: 99},
 		"negative":        {HasPrevious: true, PreviousBase: -1, PreviousEnd: 100},
 	} {
 		h.Ext = o.AppendTo(nil)

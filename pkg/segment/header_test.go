@@ -127,14 +127,14 @@ func TestPageHasConstants(t *testing.T) {
 	p := page(t)
 	for name, tag := range map[string]int{
 		"TIMES": tagTimes, "OFFSETS": tagOffsets, "APPENDED": tagAppended,
-		"LOG_ID": tagLogID, "PARTITION": tagPartition, "PREVIOUS": tagPrevious,
+		"LOG_ID": tagLogID, "PARTITION": tagPartition, "PREVIOUS": tagPrevious, "SUPERSEDED": tagSuperseded,
 		"TOTALS": tagTotals, "INDEX": tagIndex, "END": tagEnd,
 	} {
 		if item := fmt.Sprintf("\n.It %d Ta Cm %s Ta ", tag, name); !strings.Contains(p, item) {
 			t.Errorf("logsegment.5 does not have %q", item)
 		}
 	}
-	if n := strings.Count(p, " Ta Cm "); n != 9 {
+	if n := strings.Count(p, " Ta Cm "); n != 10 {
 		t.Errorf("logsegment.5 has %d tags", n)
 	}
 	for _, text := range []string{

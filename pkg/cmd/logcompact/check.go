@@ -21,6 +21,10 @@ type checking struct {
 // logs looks at logs. An error ends the run: nothing more can be written, or it is
 // to end.
 func (r *checking) logs(paths []string) error {
+	r.expect(paths)
+	if r.repair { // they are verified, too
+		r.expect(paths)
+	}
 	for _, path := range paths {
 		if err := r.log(path); err != nil {
 			return err
@@ -120,7 +124,7 @@ func keptAs(name string) string {
 // mend repairs a partition and says what was done. It returns false if that could
 // not be done, and reading the partition would say the same again.
 func (r *checking) mend(l *eventlog.Log, partition int) (ok bool, err error) {
-	r.next()
+	r.next(l, partition)
 	var broken error
 	err = l.Repair(r.ctx, partition, eventlog.RepairOptions{
 		LockTimeout: r.wait,
@@ -196,7 +200,7 @@ var errMissing = errors.New("partition is missing")
 // verify reads a partition and says what is there; damaged says that not all of it
 // is whole.
 func (r *checking) verify(l *eventlog.Log, partition int) (damaged bool, err error) {
-	r.next()
+	r.next(l, partition)
 	v, err := l.Verify(r.ctx, partition, eventlog.VerifyOptions{
 		Damaged: func(d *event.DamagedError) {
 			damaged = true

@@ -20,11 +20,13 @@ type cleaning struct {
 	policy  *policy
 	compact compactor
 	told    *told // nil: everything is said
+	worked  bool  // there was a partition with which nothing is wrong
 }
 
 // logs does it to some logs, once. An error ends the run: nothing more can be
 // written, or it is to end.
 func (r *cleaning) logs(paths []string) error {
+	r.expect(paths)
 	for _, path := range paths {
 		if _, err := r.log(path); err != nil {
 			return err
@@ -75,11 +77,13 @@ func (r *cleaning) log(path string) (gone bool, err error) {
 
 // partition does it to a partition. hint is for damage.
 func (r *cleaning) partition(l *eventlog.Log, partition int, o compact.Options, hint string) (damaged bool, err error) {
-	r.next()
+	r.next(l, partition)
 	o.Progress = r.progress
 	done, failed := r.compact(r.ctx, l, partition, o)
 	place := reader.PartitionName(l, partition)
 	var harm *event.DamagedError
+	var locked *eventlog.LockError
+	r.worked = r.worked || failed == nil || errors.As(failed, &locked)
 	switch {
 	case failed == nil:
 		r.told.forget(place)
@@ -93,6 +97,9 @@ func (r *cleaning) partition(l *eventlog.Log, partition int, o compact.Options, 
 			failed = cli.WithExit(cli.WithHint(missing, "what is missing as a whole cannot be repaired: restore it from a copy"), cli.Damaged)
 		}
 		r.problem(place, reader.WithStatus(failed))
+	}
+	if failed == nil && done.Keys == 0 && done.EventsAfter > 0 && o.MinLag == 0 && r.told == nil {
+		r.s.Hint("%s: no event has a key, and so all stay: logappend -k .id says what it is", place)
 	}
 	// Of a run that was cut short only what it did is of interest.
 	if failed == nil && (r.told == nil || done.Changed) || failed != nil && done.Changed && !o.DryRun {
@@ -160,7 +167,11 @@ func textOf(log string, done *compact.Report, dry bool) string {
 		b.WriteString("would be: ")
 	}
 	size := func(bytes int64) string { return cli.Humane(float64(bytes)) }
-	fmt.Fprintf(&b, "%s/%d: %s, %s", log, done.Partition, plural(done.EventsBefore, "event"), size(done.BytesBefore))
+	bytes := done.BytesBefore
+	if !done.Changed { // but a new file may have been begun
+		bytes = done.BytesAfter
+	}
+	fmt.Fprintf(&b, "%s/%d: %s, %s", log, done.Partition, plural(done.EventsBefore, "event"), size(bytes))
 	if !done.Changed {
 		b.WriteString("; nothing to do")
 		return b.String()

@@ -324,13 +324,24 @@ func TestUsageOfOne(t *testing.T) {
 }
 
 func TestProgressOfSeveral(t *testing.T) {
+	path, n := filepath.Join(t.TempDir(), "log"), 3
+	l, err := eventlog.OpenOrCreate(context.Background(), path, eventlog.Change{Partitions: &n}, eventlog.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := &run{}
-	for range 3 {
-		r.next()
+	r.expect([]string{path, "nosuch"})
+	for p := range n {
+		r.next(l, p)
 		r.progress(50, 100)
+		r.progress(0, 0) // of nothing all is done
+		r.progress(50, 100)
+		if done, total := r.meter(); done*2*int64(n) != total*int64(2*p+1) {
+			t.Errorf("half of partition %d: %d of %d", p, done, total)
+		}
 		r.progress(100, 100)
 	}
-	if done, total := r.meter(); done != 300 || total != 300 {
+	if done, total := r.meter(); done != total || total == 0 {
 		t.Errorf("%d of %d", done, total)
 	}
 }

@@ -26,7 +26,8 @@ func (o *options) filter(ctx context.Context, s *cli.Streams) error {
 	}
 	dir := spill.New("")
 	defer dir.Close()
-	latest, err := compact.NewLatest(dir, int(min(max(o.keep, 1), 1<<30)), o.memory)
+	// The rest is for reading, and for what is garbage for a while.
+	latest, err := compact.NewLatest(dir, int(min(max(o.keep, 1), 1<<30)), o.memory-o.memory/4)
 	if err != nil {
 		return err
 	}

@@ -36,8 +36,8 @@ func (r *cleaning) follow(progress string, sleep func(context.Context, time.Dura
 				gone++
 			}
 		}
-		if gone == len(paths) {
-			return nil // which has been reported
+		if gone == len(paths) || !r.worked {
+			return nil // why has been reported
 		}
 		if err := sleep(r.ctx, pause(time.Since(began))); err != nil {
 			return err
@@ -46,11 +46,12 @@ func (r *cleaning) follow(progress string, sleep func(context.Context, time.Dura
 }
 
 // usage returns what the flags, and the settings of the logs as they are now, are
-// wrong about. Later on settings may change, and that is no reason to end.
+// wrong about, and which logs there are not. Later on settings and logs may change, and
+// that is no reason to end.
 func (r *cleaning) usage(paths []string) error {
 	var errs []error
 	for _, path := range paths {
-		if _, _, err := r.open(path); cli.ExitOf(err, cli.Failed) == cli.Usage {
+		if _, _, err := r.open(path); cli.ExitOf(err, cli.Failed) == cli.Usage || errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}

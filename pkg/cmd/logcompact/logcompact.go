@@ -301,22 +301,54 @@ type run struct {
 	json bool
 	wait time.Duration // for locks
 
-	// Bytes of the partitions before the present one, and in it.
-	before      int64
-	done, total atomic.Int64
+	// Bytes of the files of the partitions before the present one, of that, and of all.
+	before, present int64
+	done, total     atomic.Int64
 }
 
-// meter counts the partitions so far, and the one at hand: how many bytes the
-// others have is not known yet.
+// meter is for StartProgress: it counts the files of all partitions once, however often
+// they are read.
 func (r *run) meter() (done, total int64) { return r.done.Load(), r.total.Load() }
 
+// progress says how far the present partition is, by whatever is counted there.
 func (r *run) progress(done, total int64) {
-	r.done.Store(r.before + done)
-	r.total.Store(r.before + total)
+	part := 1.0
+	if total > 0 {
+		part = min(float64(done)/float64(total), 1)
+	}
+	r.done.Store(r.before + int64(part*float64(r.present)))
 }
 
-// next begins another reading.
-func (r *run) next() { r.before = r.done.Load() }
+// expect counts what there is to do in logs.
+func (r *run) expect(paths []string) {
+	for _, path := range paths {
+		if l, err := eventlog.Open(path, eventlog.Options{}); err == nil {
+			for p := range l.Settings().Partitions {
+				r.total.Add(filesOf(l, p))
+			}
+		}
+	}
+}
+
+// next begins with another partition.
+func (r *run) next(l *eventlog.Log, partition int) {
+	r.before += r.present
+	r.present = filesOf(l, partition)
+	r.done.Store(r.before)
+	r.total.Store(max(r.total.Load(), r.before+r.present))
+}
+
+// filesOf returns how many bytes the files of a partition have, as far as that can be
+// seen.
+func filesOf(l *eventlog.Log, partition int) (bytes int64) {
+	files, _ := os.ReadDir(l.PartitionDir(partition))
+	for _, f := range files {
+		if info, err := f.Info(); err == nil && info.Mode().IsRegular() {
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}
 
 func (r *run) line(text string) error {
 	_, err := fmt.Fprintln(r.s.Out, text)
