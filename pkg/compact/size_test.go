@@ -134,3 +134,22 @@ func TestSize(t *testing.T) {
 		check("little by little")
 	}
 }
+
+// Where few events go, the others take no more than before: their offsets are runs.
+func TestSizeFewGo(t *testing.T) {
+	f := newFixtureOf(t, 1<<20)
+	var lines, newer []string
+	for i := range 20_000 {
+		lines = append(lines, put(i, i*i%1000))
+		if i%50 == 0 {
+			newer = append(newer, put(i, -1))
+		}
+	}
+	f.add(lines...)
+	f.add(newer...)
+	f.seal()
+	r := f.run(compacting())
+	if r.EventsAfter != 20_000 || r.BytesAfter > r.BytesBefore {
+		t.Errorf("%+v", r)
+	}
+}

@@ -19,7 +19,8 @@ type Unit struct {
 	Offsets []int64          // of the lines, ascending
 	Times   []stream.TimeRun // when they were appended
 
-	ext    int // bytes that the offsets and the times take
+	ext    int  // bytes that the offsets and the times take at most
+	run    bool // the last offset follows the one before it
 	h      segment.Header
 	body   []byte
 	bounds segment.Bounds
@@ -27,14 +28,20 @@ type Unit struct {
 
 // Reset empties the Unit, keeping its memory.
 func (u *Unit) Reset() {
-	u.Lines, u.Offsets, u.Times, u.ext = u.Lines[:0], u.Offsets[:0], u.Times[:0], 0
+	u.Lines, u.Offsets, u.Times, u.ext, u.run = u.Lines[:0], u.Offsets[:0], u.Times[:0], 0, false
 }
 
 // Add adds a line (with its '\n'), its offset, and when it was appended.
 func (u *Unit) Add(line []byte, offset, appended int64) {
-	u.ext++
-	if n := len(u.Offsets); n > 0 {
-		u.ext += bits.Len64(uint64(offset-u.Offsets[n-1]-1)) / 7
+	switch n := len(u.Offsets); {
+	case n == 0: // how far the unit before it is nobody knows yet
+		u.ext += binary.MaxVarintLen64
+	case offset != u.Offsets[n-1]+1:
+		u.ext += bits.Len64(uint64(offset-u.Offsets[n-1]-1)<<1)/7 + 1
+		u.run = false
+	case !u.run: // the length of a run
+		u.ext += binary.MaxVarintLen32
+		u.run = true
 	}
 	u.Lines = append(u.Lines, line...)
 	u.Offsets = append(u.Offsets, offset)

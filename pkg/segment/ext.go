@@ -13,7 +13,7 @@ import (
 // of a newer format.
 const (
 	tagTimes    = 1 // BATCH: i64 u32 i64 u32, earliest and latest event time
-	tagOffsets  = 2 // BATCH: per line a varint, how many offsets it leaves out
+	tagOffsets  = 2 // BATCH: varints: runs of offsets, see appendOffsets
 	tagAppended = 3 // BATCH: varints: lines, microseconds since the run before
 
 	tagLogID     = 16 // OPEN: 16 bytes
@@ -117,12 +117,7 @@ func (b *Batch) AppendTo(dst []byte, h *Header) []byte {
 	dst = endTag(b.Times.appendTo(dst), at)
 	if len(b.Offsets) > 0 {
 		dst, at = beginTag(dst, tagOffsets)
-		next := h.Base
-		for _, offset := range b.Offsets {
-			dst = binary.AppendUvarint(dst, uint64(offset-next))
-			next = offset + 1
-		}
-		dst = endTag(dst, at)
+		dst = endTag(appendOffsets(dst, h.Base, b.Offsets), at)
 	}
 	if len(b.Appended) > 0 {
 		dst, at = beginTag(dst, tagAppended)
@@ -172,17 +167,53 @@ func (b *Batch) TimesOf(at int64, h *Header) (Bounds, error) {
 	return b.Times, nil
 }
 
+// appendOffsets appends the runs of offsets that follow each other: per run a varint,
+// twice the number of offsets that are left out before it, and one more if it has more
+// than one offset; then another varint, how many it has beyond two.
+func appendOffsets(dst []byte, next int64, offsets []int64) []byte {
+	for len(offsets) > 0 {
+		n := 1
+		for n < len(offsets) && offsets[n] == offsets[0]+int64(n) {
+			n++
+		}
+		gap := uint64(offsets[0]-next) << 1
+		if n == 1 {
+			dst = binary.AppendUvarint(dst, gap)
+		} else {
+			dst = binary.AppendUvarint(dst, gap|1)
+			dst = binary.AppendUvarint(dst, uint64(n-2))
+		}
+		next = offsets[n-1] + 1
+		offsets = offsets[n:]
+	}
+	return dst
+}
+
 func parseOffsets(dst []int64, v []byte, h *Header) ([]int64, bool) {
 	next := h.Base
-	for range h.Count {
-		gap, rest, ok := uvarint(v)
-		if !ok || gap >= h.Next-next { // also keeps the sum from overflowing
+	for left := int64(h.Count); left > 0; {
+		u, size := binary.Uvarint(v)
+		gap, n := int64(u>>1), int64(1)
+		if size <= 0 || gap >= h.Next-next { // also keeps the sum from overflowing
 			return dst[:0], false
 		}
+		v = v[size:]
+		if u&1 != 0 {
+			more, rest, ok := uvarint(v)
+			if !ok || more > left-2 {
+				return dst[:0], false
+			}
+			n, v = more+2, rest
+		}
 		next += gap
-		dst = append(dst, next)
-		next++
-		v = rest
+		if n > h.Next-next {
+			return dst[:0], false
+		}
+		for range n {
+			dst = append(dst, next)
+			next++
+		}
+		left -= n
 	}
 	return dst, len(v) == 0
 }
