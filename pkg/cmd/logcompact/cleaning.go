@@ -45,7 +45,11 @@ func (r *cleaning) open(path string) (*eventlog.Log, compact.Options, error) {
 			r.s.Warn("%s", msg)
 		}
 	}})
-	if err != nil {
+	var none *eventlog.NoLogError
+	switch {
+	case errors.As(err, &none) && none.Of != "":
+		return nil, compact.Options{}, cli.WithHint(err, "logcompact "+none.Of)
+	case err != nil:
 		return nil, compact.Options{}, reader.WithStatus(err)
 	}
 	s := l.Settings()

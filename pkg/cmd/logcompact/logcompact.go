@@ -265,16 +265,23 @@ func (o *options) check(s *cli.Streams, operands []string) error {
 	case o.follow && o.dryRun:
 		return cli.Usagef("--follow and --dry-run exclude each other")
 	case stdin && len(operands) > 1:
-		return cli.Usagef("- is standard input, which is compacted alone")
+		e := cli.Usagef("- is standard input, which is compacted alone")
+		e.Hint = "cat FILE ... | logcompact -k .id -"
+		return e
 	case stdin:
 		if logs := slices.Concat(o.ofRuns(), o.ofLogs()); len(logs) > 0 {
 			return cli.Usagef("%s is for logs, and - is standard input", logs[0])
 		}
 	default:
 		if input := o.ofInput(); len(input) > 0 {
-			e := cli.Usagef("%s is for standard input, and %s is a log", input[0], operands[0])
-			if e.Hint = "logcat " + operands[0] + " | logcompact ... -"; input[0] == "--key" {
+			e := cli.Usagef("%s is for standard input, not for %s", input[0], operands[0])
+			switch {
+			case !eventlog.IsLog(operands[0]):
+				e.Hint = "cat " + operands[0] + " | logcompact ... -"
+			case input[0] == "--key":
 				e.Hint = "events are stored with their keys: logappend -k EXPR LOG"
+			default:
+				e.Hint = "logcat " + operands[0] + " | logcompact ... -"
 			}
 			return e
 		}

@@ -185,7 +185,10 @@ func (p *process) quiet(t *testing.T, status int) {
 func (p *process) interrupt(t *testing.T) {
 	t.Helper()
 	p.Process.Signal(syscall.SIGINT)
-	p.quiet(t, 130)
+	// One that compacts just then says how far it came.
+	if got, said := p.exit(t), p.stderr.String(); got != 130 || said != "" && (strings.Count(said, "\n") != 1 || !strings.Contains(said, ": interrupted ")) {
+		t.Errorf("%s: exit %d: %s", p.what, got, said)
+	}
 }
 
 // output runs a command, which must work and say nothing, and returns what it prints.
